@@ -1,0 +1,69 @@
+"""Per-request wiring: the request's reference, the second-factor rule, and coded errors on pages.
+
+May import: Django, `patients.context`, `patients.errors`, `cxrsite.problems`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from cxrsite import problems
+from patients.context import RequestContext, set_current_request
+from patients.errors import ApplicationError
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestContextMiddleware:
+    """Gives each request a reference that a person can quote and a log line can be found by."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.request_id = str(uuid.uuid4())
+        set_current_request(RequestContext(request.request_id, request.META.get("REMOTE_ADDR") or None))
+        try:
+            response = self.get_response(request)
+        finally:
+            set_current_request(None)
+        response["X-Request-ID"] = request.request_id
+        return response
+
+
+class MfaRequiredMiddleware:
+    """Where `MFA_REQUIRED` is on, a signed-in person without a second factor can only set one up."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.MFA_REQUIRED and request.user.is_authenticated and not self._allowed(request):
+            return redirect("mfa_index")
+        return self.get_response(request)
+
+    @staticmethod
+    def _allowed(request: HttpRequest) -> bool:
+        from allauth.mfa.utils import is_mfa_enabled
+
+        return request.path.startswith(("/accounts/", "/static/", "/livez")) or is_mfa_enabled(request.user)
+
+
+class ApplicationErrorMiddleware:
+    """A coded refusal raised by a page becomes a page with the same sentence as in the API."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, ApplicationError):
+            return problems.error_page(request, exception)
+        return None

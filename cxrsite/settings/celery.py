@@ -1,0 +1,42 @@
+"""Celery's settings: Redis carries hints, PostgreSQL owns the jobs, so early acknowledgement is right.
+
+May import: `cxrsite.settings.env`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cxrsite.settings import env
+
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "prepare"
+CELERY_TASK_ROUTES = {
+    "diagnosis.prepare": {"queue": "prepare"},
+    "diagnosis.infer": {"queue": "infer"},
+    "diagnosis.sweep": {"queue": "prepare"},
+}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 10,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "global_keyprefix": "cxr:",
+}
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "diagnosis.sweep",
+        "schedule": timedelta(seconds=env.SWEEP_SECONDS),
+        "options": {"expires": env.SWEEP_SECONDS * 3},
+    },
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(env.VAR_DIR / "beat-schedule")

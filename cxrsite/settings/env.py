@@ -1,0 +1,43 @@
+"""Reads the process environment once and gives typed values. The only module that may read `os.environ`.
+
+`.env.example` explains every variable. May import: the standard library and django-environ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+_env = environ.Env()
+_env_file = BASE_DIR / ".env"
+if _env_file.is_file():
+    _env.read_env(_env_file)
+
+SECRET_KEY: str = _env.str("SECRET_KEY", default="")
+DATABASE_URL: str = _env.str("DATABASE_URL", default="")
+REDIS_URL: str = _env.str("REDIS_URL", default="")
+ALLOWED_HOSTS: list[str] = _env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS: list[str] = _env.list("CSRF_TRUSTED_ORIGINS", default=[])
+VAR_DIR = Path(_env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
+MEDIA_DIR = Path(_env.str("MEDIA_DIR", default="") or VAR_DIR / "media").resolve()
+MODEL_DIR = Path(_env.str("MODEL_DIR", default="") or VAR_DIR / "models").resolve()
+PORT: int = _env.int("PORT", default=8000)
+MFA_REQUIRED: bool | None = _env.bool("MFA_REQUIRED", default=None)
+MAX_UPLOAD_MB: int = _env.int("MAX_UPLOAD_MB", default=64)
+INFER_BATCH: int = _env.int("INFER_BATCH", default=8)
+INFER_ENGINE: str = _env.str("INFER_ENGINE", default="auto")
+PREPARE_CONCURRENCY: int = _env.int("PREPARE_CONCURRENCY", default=2)
+WEB_WORKERS: int = _env.int("WEB_WORKERS", default=2)
+JOB_LEASE_SECONDS: int = _env.int("JOB_LEASE_SECONDS", default=60)
+SWEEP_SECONDS: int = _env.int("SWEEP_SECONDS", default=10)
+EMAIL_URL: str = _env.str("EMAIL_URL", default="")
+LOG_LEVEL: str = _env.str("LOG_LEVEL", default="INFO")
+SENDFILE_NGINX: bool = _env.bool("SENDFILE_NGINX", default=False)
+
+
+def database_config(url: str) -> dict[str, object]:
+    """Django's DATABASES entry for a `postgres://` URL. Raises ImproperlyConfigured for any other scheme."""
+    return environ.Env.db_url_config(url)

@@ -1,0 +1,25 @@
+"""THE FLOW as nouns: fields, constraints and predicates; no work happens here.
+
+May import: Django, `patients.models`, `diagnosis.querysets`.
+"""
+
+from diagnosis.models.job import Job
+from diagnosis.models.model_version import ModelVersion, OperatingPoint
+from diagnosis.models.prediction import Finding, Prediction
+from diagnosis.models.radiograph import Radiograph
+from diagnosis.models.report import Report
+from diagnosis.models.study import Study, UploadKey
+from diagnosis.models.worker import Worker
+
+__all__ = [
+    "Finding",
+    "Job",
+    "ModelVersion",
+    "OperatingPoint",
+    "Prediction",
+    "Radiograph",
+    "Report",
+    "Study",
+    "UploadKey",
+    "Worker",
+]

@@ -1,0 +1,110 @@
+"""A piece of queued work. PostgreSQL owns it; Celery messages are hints.
+
+May import: Django, `diagnosis.models.radiograph`, `diagnosis.models.model_version`, `diagnosis.querysets`.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from diagnosis.models.model_version import ModelVersion
+from diagnosis.models.radiograph import Radiograph
+from diagnosis.querysets import JobQuerySet
+
+MAX_ATTEMPTS = 3
+
+
+class Job(models.Model):
+    """The job machine:
+
+        queued ─claim─► running ─► succeeded
+          ▲  │             ├─────► failed(code) ─retry by staff─► queued
+          │  └─cancel─► cancelled
+          └────sweep, attempt < 3──┘   (at the third: failed worker_lost)
+
+    A claim counts the attempt, sets the lease and draws a new `fence`; whoever writes back must still hold that
+    fence. `attempt` is counted before any byte is decoded. `solo` asks for a batch of one after a shared batch died.
+    """
+
+    class Kind(models.TextChoices):
+        PREPARE = "prepare", "Prepare"
+        INFER = "infer", "Infer"
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    radiograph = models.ForeignKey(Radiograph, on_delete=models.PROTECT, related_name="jobs")
+    kind = models.CharField(max_length=8, choices=Kind)
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="jobs")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    priority = models.PositiveSmallIntegerField(default=2, help_text="0 emergency, 1 urgent, 2 routine")
+    attempt = models.PositiveSmallIntegerField(default=0)
+    retries = models.PositiveSmallIntegerField(default=0, help_text="times staff asked for another try")
+    solo = models.BooleanField(default=False)
+    fence = models.BigIntegerField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=128, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    timings_ms = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["kind", "priority", "queued_at"], condition=Q(state="queued"), name="job_claim"),
+            models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_lease"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["radiograph", "kind", "model_version"],
+                condition=Q(state__in=["queued", "running", "succeeded"]),
+                nulls_distinct=False,
+                name="job_live_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "succeeded", "failed", "cancelled"]), name="job_state"
+            ),
+            models.CheckConstraint(condition=Q(attempt__lte=MAX_ATTEMPTS), name="job_attempts_bounded"),
+            models.CheckConstraint(
+                condition=(
+                    Q(state="running", fence__isnull=False, lease_until__isnull=False, attempt__gte=1)
+                    | (~Q(state="running") & Q(lease_until__isnull=True))
+                ),
+                name="job_running_holds_lease",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="failed") & ~Q(error_code="")) | ~Q(state="failed"), name="job_failed_has_code"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="prepare") | Q(model_version__isnull=False), name="job_infer_has_model"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {str(self.id)[:8]}"
+
+    @property
+    def can_retry(self) -> bool:
+        return self.state == self.State.FAILED
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.state == self.State.QUEUED
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (self.State.QUEUED, self.State.RUNNING)

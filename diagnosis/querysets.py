@@ -1,0 +1,76 @@
+"""Which films, jobs and results a user may see: the first wall, for everything that hangs on a clinic.
+
+May import: Django and `patients.access`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+
+from patients import access
+from patients.access import Action
+
+if TYPE_CHECKING:
+    from patients.models import User
+
+SIGNED = ("final", "amended")
+
+
+def _scope(user: User, action: Action, study: str, *, signed_only: bool) -> Q:
+    """Rows whose study lies in a clinic where `action` is allowed, or was referred by the user.
+
+    `study` is the lookup path from the row to its study, `""` for the study itself. With `signed_only` a
+    referring doctor sees the row only once a report of the study is signed.
+    """
+    prefix = f"{study}__" if study else ""
+    by_clinic = Q(**{f"{prefix}clinic__in": access.clinic_ids(user, action)})
+    doctor_at = access.active_memberships(user).filter(role=access.DOCTOR).order_by().values("clinic_id")
+    referred = Q(**{f"{prefix}referring_doctor": user.pk, f"{prefix}clinic__in": doctor_at})
+    if signed_only:
+        from diagnosis.models import Report
+
+        signed = Report.objects.filter(status__in=SIGNED).order_by().values("study_id")
+        referred &= Q(**{f"{prefix}id__in": signed})
+    return by_clinic | referred
+
+
+class StudyQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(_scope(user, Action.STUDY_STATUS, "", signed_only=False))
+
+
+class RadiographQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """The fact and state of a film. Its pixels need `image_visible_to`."""
+        return self.filter(_scope(user, Action.STUDY_STATUS, "study", signed_only=False))
+
+    def image_visible_to(self, user: User) -> Self:
+        return self.filter(_scope(user, Action.IMAGE_VIEW, "study", signed_only=True))
+
+
+class JobQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(_scope(user, Action.STUDY_STATUS, "radiograph__study", signed_only=False))
+
+
+class PredictionQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(_scope(user, Action.PREDICTION_VIEW, "radiograph__study", signed_only=True))
+
+
+class FindingQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(_scope(user, Action.PREDICTION_VIEW, "prediction__radiograph__study", signed_only=True))
+
+
+class ReportQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Radiologists see every report of their clinics; others with result access see signed ones only."""
+        drafts = Q(study__clinic__in=access.clinic_ids(user, Action.JOB_RETRY)) & Q(
+            study__clinic__in=access.clinic_ids(user, Action.PREDICTION_VIEW)
+        )
+        scope = _scope(user, Action.PREDICTION_VIEW, "study", signed_only=True)
+        return self.filter(drafts | (scope & Q(status__in=SIGNED)))

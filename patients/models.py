@@ -1,0 +1,163 @@
+"""WHO: clinics, people with roles, patients and the record of who read or changed what.
+
+May import: Django and `patients.access` query helpers only; never `diagnosis` or `mlcore`.
+Every model that holds patient data has `objects.visible_to(user)` (see `patients/access.py`).
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from patients.querysets import AuditEventQuerySet, ClinicQuerySet, PatientQuerySet
+
+
+class Role(models.TextChoices):
+    """What a person does at a clinic. A system administrator is a Django superuser, not a role."""
+
+    OPERATOR = "operator", "Clinic operator"
+    RADIOGRAPHER = "radiographer", "Radiographer"
+    RADIOLOGIST = "radiologist", "Radiologist"
+    REFERRING_DOCTOR = "doctor", "Referring doctor"
+    CLINIC_ADMIN = "clinicadmin", "Clinic administrator"
+
+
+class User(AbstractUser):
+    """A person who signs in. What they may do comes from memberships, read on every request."""
+
+
+class Clinic(models.Model):
+    """A place that sends or reads films. `max_wait_minutes` is the longest a film should stay unread."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200)
+    code = models.SlugField(max_length=32, unique=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    max_wait_minutes = models.PositiveIntegerField(default=24 * 60)
+    show_unread_results = models.BooleanField(
+        default=False,
+        help_text="Operators and radiographers see the film and the model's answer before a radiologist has signed.",
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ClinicQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One role of one person at one clinic, from a day to a day (open when `valid_to` is empty)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role)
+    valid_from = models.DateTimeField(default=timezone.now)
+    valid_to = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "clinic", "role"], name="membership_once"),
+            models.CheckConstraint(
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")), name="membership_period"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} · {self.clinic}"
+
+
+class Patient(models.Model):
+    """A person whose films are kept. Known by a birth date or, where nobody knows it, a birth year."""
+
+    class Sex(models.TextChoices):
+        FEMALE = "female", "Female"
+        MALE = "male", "Male"
+        OTHER = "other", "Other"
+        UNKNOWN = "unknown", "Unknown"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="patients")
+    name = models.CharField(max_length=200)
+    search_name = models.CharField(max_length=200, editable=False, help_text="Lower case, accents removed.")
+    birth_date = models.DateField(null=True, blank=True)
+    birth_year = models.PositiveSmallIntegerField()
+    sex = models.CharField(max_length=8, choices=Sex, default=Sex.UNKNOWN)
+    phone = models.CharField(max_length=32, blank=True)
+    abha_number = models.CharField("ABHA number", max_length=20, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = PatientQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["clinic", "-created_at", "-id"], name="patient_recent"),
+            models.Index(fields=["clinic", "birth_year"], name="patient_birth_year"),
+            models.Index(fields=["search_name"], name="patient_search_name", opclasses=["varchar_pattern_ops"]),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(birth_date__isnull=True) | Q(birth_date__year=F("birth_year")),
+                name="patient_birth_year_agrees",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PatientIdentifier(models.Model):
+    """A number by which some system knows the patient: MRN, ABHA, the DICOM PatientID of a device."""
+
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="identifiers")
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
+    system = models.CharField(max_length=64, default="MRN")
+    value = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["system", "value"]
+        constraints = [
+            models.UniqueConstraint(fields=["clinic", "system", "value"], name="identifier_once_per_clinic"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.system} {self.value}"
+
+
+class AuditEvent(models.Model):
+    """Who did or read what, when and with what outcome. Append only: triggers refuse any change."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    role = models.CharField(max_length=64, blank=True)
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, null=True, related_name="+")
+    verb = models.CharField(max_length=64)
+    object_type = models.CharField(max_length=64, blank=True)
+    object_id = models.CharField(max_length=64, blank=True)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, related_name="+")
+    outcome = models.CharField(max_length=32, default="ok", help_text="ok, or the code of the refusal")
+    ip_address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=36, blank=True)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["clinic", "-id"], name="audit_by_clinic"),
+            models.Index(fields=["patient", "-id"], name="audit_by_patient"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.object_type} {self.object_id}"

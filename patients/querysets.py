@@ -1,0 +1,43 @@
+"""Which rows a user may see: the first wall. Every query on patient data starts with `.visible_to(user)`.
+
+May import: Django and `patients.access`. `diagnosis` builds its own querysets on `patients.access.clinic_ids`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+
+from patients import access
+
+if TYPE_CHECKING:
+    from patients.models import User
+
+
+class ClinicQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Clinics in which the user has any role now; all of them for a system administrator."""
+        if access.is_system_admin(user):
+            return self
+        return self.filter(id__in=access.clinic_ids(user))
+
+
+class PatientQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Patients of the clinics where the user may read demographics, and patients referred by the user."""
+        return self.filter(
+            Q(clinic__in=access.clinic_ids(user, access.Action.PATIENT_VIEW))
+            | Q(id__in=access.referred_patient_ids(user))
+        )
+
+
+class AuditEventQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """A clinic administrator reads the clinic's audit; a radiologist their own entries; a system
+        administrator all of it (the admin page masks patients)."""
+        if access.is_system_admin(user):
+            return self
+        own = Q(user=user) & Q(clinic__in=access.clinic_ids(user, access.Action.AUDIT_VIEW_OWN))
+        return self.filter(own | Q(clinic__in=access.clinic_ids(user, access.Action.AUDIT_VIEW)))
