@@ -1,0 +1,126 @@
+"""Fixtures for every test: two clinics, a person per role, clients signed in, and a private media folder.
+
+`user_for(role)` gives one user per role and clinic; `client_for` and `api_for` are signed in as that user, by
+session and by token. Roles are those of `patients.models.Role`, and `system` for the system administrator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import Client
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from patients.models import Clinic, Patient, User
+from tests import factories
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+UserFor = Callable[..., User]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_may_truncate_the_audit() -> Any:
+    """Tests that commit are cleaned up by TRUNCATE, which the audit's trigger refuses; the clean-up alone may."""
+    original = DatabaseOperations.sql_flush
+
+    def sql_flush(self: DatabaseOperations, *args: Any, **kwargs: Any) -> list[str]:
+        return ["SET LOCAL session_replication_role = replica;", *original(self, *args, **kwargs)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def media_root(settings: Any, tmp_path: Path) -> Path:
+    """Films, and uploads on their way, lie in a fresh folder per test."""
+    folder = tmp_path / "media"
+    incoming = tmp_path / "incoming"
+    folder.mkdir()
+    incoming.mkdir()
+    settings.MEDIA_ROOT = folder
+    settings.SENDFILE_ROOT = str(folder)
+    settings.FILE_UPLOAD_TEMP_DIR = str(incoming)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _throttles_start_empty() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def clinic(db: None) -> Clinic:
+    return factories.clinic_make("Hill Clinic", code="hill")
+
+
+@pytest.fixture
+def other_clinic(db: None) -> Clinic:
+    return factories.clinic_make("Lake Clinic", code="lake")
+
+
+@pytest.fixture
+def user_for(clinic: Clinic) -> UserFor:
+    """`user_for("radiologist")`, `user_for("operator", other_clinic)`, `user_for("system")`: the same user each time."""
+    people: dict[tuple[str, Any], User] = {}
+
+    def get(role: str, at: Clinic | None = None) -> User:
+        where = at or clinic
+        key = (role, where.pk)
+        if key not in people:
+            people[key] = factories.system_admin_make() if role == "system" else factories.user_make(role, where)
+        return people[key]
+
+    return get
+
+
+@pytest.fixture
+def client_for(user_for: UserFor) -> Callable[..., Client]:
+    """A browser signed in as `role`, or as a given user; it raises nothing, so a fault is a 500."""
+
+    def get(who: str | User, at: Clinic | None = None) -> Client:
+        client = Client(raise_request_exception=False)
+        client.force_login(user_for(who, at) if isinstance(who, str) else who, backend=BACKEND)
+        return client
+
+    return get
+
+
+@pytest.fixture
+def api_for(user_for: UserFor) -> Callable[..., APIClient]:
+    """An API client with a token of `role`, or of a given user."""
+
+    def get(who: str | User, at: Clinic | None = None) -> APIClient:
+        user = user_for(who, at) if isinstance(who, str) else who
+        _, token = AuthToken.objects.create(user)
+        client = APIClient(raise_request_exception=False)
+        client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+        return client
+
+    return get
+
+
+@pytest.fixture
+def anonymous(db: None) -> Client:
+    return Client(raise_request_exception=False)
+
+
+@pytest.fixture
+def system_admin(user_for: UserFor) -> User:
+    return user_for("system")
+
+
+@pytest.fixture
+def patient(clinic: Clinic) -> Patient:
+    return factories.patient_make(clinic, "Asha Verma", mrn="0017", birth_year=1961, sex="female")
+
+
+@pytest.fixture
+def foreign_patient(other_clinic: Clinic) -> Patient:
+    return factories.patient_make(other_clinic, "Bela Nagy", mrn="0042", birth_year=1975, sex="male")

@@ -1,0 +1,160 @@
+"""Rows for tests, one plain function per model; every argument has a sensible default.
+
+May import: the models of both apps. Rows are written straight to the database, past the services, so that a test
+can set up any state; whatever the database guards (periods, hashes, one live job) holds here too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction, Radiograph, Report, Study
+from patients.models import Clinic, Membership, Patient, PatientIdentifier, User
+
+PASSWORD = "correct horse battery staple"
+LABELS = {"normal": 0.1, "pneumonia": 0.8, "effusion": 0.3}
+
+_number = itertools.count(1)
+
+
+def clinic_make(name: str = "", **fields: Any) -> Clinic:
+    number = next(_number)
+    return Clinic.objects.create(name=name or f"Clinic {number}", code=fields.pop("code", f"clinic-{number}"), **fields)
+
+
+def user_make(role: str = "", clinic: Clinic | None = None, *, username: str = "", **fields: Any) -> User:
+    """A user with the password `PASSWORD`, and with `role` at `clinic` when both are given."""
+    user = User.objects.create_user(username or f"{role or 'user'}-{next(_number)}", password=PASSWORD, **fields)
+    if role and clinic is not None:
+        membership_make(user, clinic, role)
+    return user
+
+
+def membership_make(user: User, clinic: Clinic, role: str, **fields: Any) -> Membership:
+    """A membership that began yesterday and has no end, unless told otherwise."""
+    fields.setdefault("valid_from", timezone.now() - timedelta(days=1))
+    return Membership.objects.create(user=user, clinic=clinic, role=role, **fields)
+
+
+def system_admin_make(**fields: Any) -> User:
+    return User.objects.create_superuser(f"admin-{next(_number)}", password=PASSWORD, **fields)
+
+
+def patient_make(clinic: Clinic, name: str = "", *, mrn: str = "", **fields: Any) -> Patient:
+    """A patient; `mrn` adds an identifier of the system MRN."""
+    name = name or f"Patient {next(_number)}"
+    fields.setdefault("birth_year", fields["birth_date"].year if fields.get("birth_date") else 1970)
+    patient = Patient.objects.create(clinic=clinic, name=name, search_name=_search_name(name), **fields)
+    if mrn:
+        identifier_make(patient, mrn)
+    return patient
+
+
+def identifier_make(patient: Patient, value: str, system: str = "MRN") -> PatientIdentifier:
+    return PatientIdentifier.objects.create(patient=patient, clinic=patient.clinic, system=system, value=value)
+
+
+def study_make(patient: Patient, **fields: Any) -> Study:
+    return Study.objects.create(patient=patient, clinic=patient.clinic, **fields)
+
+
+def radiograph_make(study: Study, *, content: bytes = b"", **fields: Any) -> Radiograph:
+    """A film's row. `content` only gives the hash and size; no file is written."""
+    content = content or f"film {next(_number)}".encode()
+    values: dict[str, Any] = {
+        "clinic": study.clinic,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+        "format": "png",
+        "width": 512,
+        "height": 512,
+    }
+    if fields.get("state") == "rejected":
+        values |= {"code": "image_blank", "message": "The image has no content."}
+    return Radiograph.objects.create(study=study, **(values | fields))
+
+
+def job_make(radiograph: Radiograph, kind: str = "prepare", state: str = "queued", **fields: Any) -> Job:
+    """A job in any state, with what the database demands of that state."""
+    now = timezone.now()
+    values: dict[str, Any] = {"model_version": model_version_make() if kind == "infer" else None}
+    if state == "running":
+        values |= {"attempt": 1, "fence": next(_number), "lease_until": now + timedelta(minutes=1), "started_at": now}
+    elif state in ("succeeded", "failed"):
+        values |= {"attempt": 1, "started_at": now, "finished_at": now}
+    if state == "failed":
+        values["error_code"] = "worker_lost"
+    return Job.objects.create(radiograph=radiograph, kind=kind, state=state, **(values | fields))
+
+
+def model_version_make(version: str = "1.0.0", *, name: str = "test-model", **fields: Any) -> ModelVersion:
+    """The model version of this name and version, made (active, unless told otherwise) on first use."""
+    sha256 = hashlib.sha256(f"{name} {version}".encode()).hexdigest()
+    labels = [{"key": key, "title": key.capitalize(), "severity": float(key != "normal")} for key in LABELS]
+    defaults = {
+        "sha256": sha256,
+        "card": {"labels": labels},
+        "folder": f"{name}-{version}",
+        "status": "active",
+    } | fields
+    model, created = ModelVersion.objects.get_or_create(name=name, version=version, defaults=defaults)
+    if created:
+        OperatingPoint.objects.bulk_create(
+            OperatingPoint(model_version=model, label=label, threshold=0.5) for label in LABELS
+        )
+    return model
+
+
+def prediction_make(
+    radiograph: Radiograph,
+    model_version: ModelVersion | None = None,
+    *,
+    calibrated: dict[str, float] | None = None,
+    **fields: Any,
+) -> Prediction:
+    """A prediction with one finding per label; `calibrated` sets the numbers."""
+    prediction = Prediction.objects.create(
+        radiograph=radiograph,
+        image_sha256=radiograph.sha256,
+        model_version=model_version or model_version_make(),
+        **({"engine": "fake"} | fields),
+    )
+    Finding.objects.bulk_create(
+        Finding(
+            prediction=prediction,
+            label=label,
+            probability=number,
+            calibrated=number,
+            threshold=0.5,
+            word="present" if number >= 0.5 else "absent",
+        )
+        for label, number in (calibrated or LABELS).items()
+    )
+    return prediction
+
+
+def predicted_film_make(study: Study, **fields: Any) -> Prediction:
+    """A film that went the whole way: ready, both jobs succeeded, one prediction."""
+    radiograph = radiograph_make(study, state="ready")
+    job_make(radiograph, "prepare", "succeeded")
+    job_make(radiograph, "infer", "succeeded")
+    return prediction_make(radiograph, **fields)
+
+
+def report_make(study: Study, author: User, status: str = "final", **fields: Any) -> Report:
+    """A report; signed by its author when `status` is final or amended."""
+    signed = {"signed_by": author, "signed_at": timezone.now()} if status in ("final", "amended") else {}
+    return Report.objects.create(study=study, author=author, status=status, **(signed | fields))
+
+
+def _search_name(name: str) -> str:
+    try:
+        from patients.text import search_name
+    except ImportError:
+        return name.casefold()
+    return search_name(name)
