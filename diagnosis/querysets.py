@@ -50,6 +50,10 @@ class RadiographQuerySet(models.QuerySet):
     def image_visible_to(self, user: User) -> Self:
         return self.filter(_scope(user, Action.IMAGE_VIEW, "study", signed_only=True))
 
+    def results_visible_to(self, user: User) -> Self:
+        """Films whose predictions, should there be any, the user may see."""
+        return self.filter(_scope(user, Action.PREDICTION_VIEW, "study", signed_only=True))
+
 
 class JobQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:

@@ -1,0 +1,304 @@
+"""What pages, API and admin read: films with their jobs and results, a patient's history, the state of the queue.
+
+Every read of patient data starts with `.visible_to(user)`. Each function costs a fixed number of queries, however
+many rows it returns. May import: Django, `diagnosis.models`, `patients.access`. Goes to: views, api, admin.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    Min,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+)
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study, Worker
+from patients import access
+from patients.models import Patient, User
+
+#: A worker that has not written its row for this long is taken for dead.
+WORKER_SILENT_SECONDS = 30
+
+#: What is said where a film may be seen and its result may not.
+RESULTS_HIDDEN = {
+    "unsigned": "The result is shown once a radiologist has signed the report.",
+    "role": "Your role does not show results at this clinic.",
+}
+
+
+# --- films and studies
+
+
+def predictions_read(user: User) -> QuerySet[Prediction]:
+    """Predictions the user may see, newest first, with model version and findings: two queries."""
+    return Prediction.objects.visible_to(user).select_related("model_version").prefetch_related("findings")
+
+
+def radiographs_read(user: User) -> QuerySet[Radiograph]:
+    """Films the user may see, newest first, ready to be shown: four queries in all.
+
+    Each has `patient_visible`, `image_visible` and `results_visible` (booleans: what this user may be shown of it),
+    `shown_predictions` (newest first, empty where results are hidden) and its jobs, oldest first.
+    """
+    return (
+        Radiograph.objects.visible_to(user)
+        .select_related("study", "study__patient", "study__clinic")
+        .annotate(
+            patient_visible=Exists(Patient.objects.visible_to(user).filter(pk=OuterRef("study__patient"))),
+            image_visible=Exists(Radiograph.objects.image_visible_to(user).filter(pk=OuterRef("pk"))),
+            results_visible=Exists(Radiograph.objects.results_visible_to(user).filter(pk=OuterRef("pk"))),
+        )
+        .prefetch_related(
+            Prefetch("jobs", Job.objects.visible_to(user).select_related("model_version").order_by("created_at", "id")),
+            Prefetch("predictions", predictions_read(user), to_attr="shown_predictions"),
+        )
+    )
+
+
+def studies_read(user: User) -> QuerySet[Study]:
+    """Studies the user may see, newest first, each with `patient_visible` and `films` (as `radiographs_read`, oldest
+    first): five queries in all."""
+    films = radiographs_read(user).order_by("created_at", "id")
+    return (
+        Study.objects.visible_to(user)
+        .select_related("patient", "clinic", "referring_doctor")
+        .annotate(patient_visible=Exists(Patient.objects.visible_to(user).filter(pk=OuterRef("patient"))))
+        .prefetch_related(Prefetch("radiographs", films, to_attr="films"))
+    )
+
+
+def study_read(*, user: User, study_id: object) -> Study:
+    """One study with `films` and `report` (the newest the user may see, or None). Raises `not_found`."""
+    study = access.get_visible(studies_read(user), user, pk=study_id)
+    study.report = Report.objects.visible_to(user).filter(study=study).select_related("signed_by").first()
+    return study
+
+
+def results_hidden_reason(radiograph: Radiograph, user: User) -> str:
+    """A key of `RESULTS_HIDDEN`, or empty where the user may see the results of this film."""
+    if radiograph.results_visible:
+        return ""
+    return "unsigned" if radiograph.study.referring_doctor_id == user.pk else "role"
+
+
+# --- the worklist
+
+
+def worklist(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
+    """Films of the user's clinics as `radiographs_read`, narrowed by the filters that are given.
+
+    `progress` (a key of `PROGRESS`), `clinic` (id), `word` (of any finding the user may see), `date_from` and
+    `date_to` (dates, of arrival, both included), `mine` (sent by the user). Empty values do not filter.
+    """
+    films = radiographs_read(user)
+    if progress := filters.get("progress"):
+        films = films.filter(PROGRESS[progress])
+    if clinic := filters.get("clinic"):
+        films = films.filter(clinic=clinic)
+    if word := filters.get("word"):
+        said = Finding.objects.visible_to(user).filter(word=word, prediction__radiograph=OuterRef("pk"))
+        films = films.filter(Exists(said))
+    if date_from := filters.get("date_from"):
+        films = films.filter(created_at__date__gte=date_from)
+    if date_to := filters.get("date_to"):
+        films = films.filter(created_at__date__lte=date_to)
+    if filters.get("mine"):
+        films = films.filter(study__created_by=user)
+    return films
+
+
+def _job(state: str, **lookup: str) -> Exists:
+    return Exists(Job.objects.filter(radiograph=OuterRef("pk"), state=state, **lookup))
+
+
+_DONE = _job("succeeded", kind="infer")
+_REJECTED = Q(state=Radiograph.State.REJECTED)
+
+#: Where a film stands, in the words of the worklist. Exactly one holds for each film; `film_progress` says which.
+PROGRESS: dict[str, Q] = {
+    "rejected": _REJECTED,
+    "done": ~_REJECTED & Q(_DONE),
+    "running": ~_REJECTED & ~Q(_DONE) & Q(_job("running")),
+    "waiting": ~_REJECTED & ~Q(_DONE) & ~Q(_job("running")) & Q(_job("queued")),
+    "failed": ~_REJECTED & ~Q(_DONE) & ~Q(_job("running")) & ~Q(_job("queued")) & Q(_job("failed")),
+    "stopped": ~_REJECTED & ~Q(_DONE) & ~Q(_job("running")) & ~Q(_job("queued")) & ~Q(_job("failed")),
+}
+
+
+def film_progress(radiograph: Radiograph) -> str:
+    """The key of `PROGRESS` that holds for a film, from its prefetched jobs."""
+    if radiograph.state == Radiograph.State.REJECTED:
+        return "rejected"
+    jobs = {(job.kind, job.state) for job in radiograph.jobs.all()}
+    if ("infer", "succeeded") in jobs:
+        return "done"
+    states = {state for _, state in jobs}
+    return next((word for state, word in _WORD_OF_JOB if state in states), "stopped")
+
+
+_WORD_OF_JOB = (("running", "running"), ("queued", "waiting"), ("failed", "failed"))
+
+
+# --- a patient over time
+
+
+def findings_by_date(*, user: User, patient: Patient) -> list[dict[str, Any]]:
+    """Every finding of the patient that the user may see, oldest first: three queries.
+
+    Keys: date (when the film was taken, else received), study, radiograph, prediction (ids), model {name, version,
+    sha256}, report_status (`unread` where the user may see no report), label, title, probability, calibrated,
+    threshold, word.
+    """
+    statuses = _report_statuses(user, patient)
+    findings = (
+        Finding.objects.visible_to(user)
+        .filter(prediction__radiograph__study__patient=patient)
+        .select_related("prediction__model_version", "prediction__radiograph__study")
+        .annotate(date=Coalesce("prediction__radiograph__study__acquired_at", "prediction__radiograph__created_at"))
+        .order_by("date", "prediction__created_at", "prediction_id", "-calibrated", "label")
+    )
+    return [_history_entry(finding, statuses) for finding in findings]
+
+
+def patient_history(*, user: User, patient: Patient) -> list[dict[str, Any]]:
+    """The same findings drawn together as curves: one per label, one series per model version.
+
+    `[{label, title, series: [{model: {name, version}, points: [{date, study, radiograph, calibrated, threshold, word,
+    report_status}]}]}]`, points oldest first.
+    """
+    labels: dict[str, dict[str, Any]] = {}
+    for entry in findings_by_date(user=user, patient=patient):
+        curve = labels.setdefault(entry["label"], {"label": entry["label"], "title": entry["title"], "series": {}})
+        model = {"name": entry["model"]["name"], "version": entry["model"]["version"]}
+        series = curve["series"].setdefault(tuple(model.values()), {"model": model, "points": []})
+        series["points"].append({key: entry[key] for key in _POINT})
+    return [curve | {"series": list(curve["series"].values())} for curve in labels.values()]
+
+
+_POINT = ("date", "study", "radiograph", "calibrated", "threshold", "word", "report_status")
+
+
+def _report_statuses(user: User, patient: Patient) -> dict[UUID, str]:
+    reports = Report.objects.visible_to(user).filter(study__patient=patient).order_by("created_at")
+    return dict(reports.values_list("study_id", "status"))
+
+
+def _history_entry(finding: Finding, statuses: Mapping[UUID, str]) -> dict[str, Any]:
+    prediction = finding.prediction
+    model, radiograph = prediction.model_version, prediction.radiograph
+    return {
+        "date": finding.date,
+        "study": radiograph.study_id,
+        "radiograph": radiograph.pk,
+        "prediction": prediction.pk,
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "report_status": statuses.get(radiograph.study_id, "unread"),
+        "label": finding.label,
+        "title": label_title(model, finding.label),
+        "probability": finding.probability,
+        "calibrated": finding.calibrated,
+        "threshold": finding.threshold,
+        "word": finding.word,
+    }
+
+
+def label_title(model: ModelVersion, label: str) -> str:
+    """The name of a label as the model's card writes it, or the label itself."""
+    titles = {spec["key"]: spec["title"] for spec in model.card.get("labels", ())}
+    return titles.get(label, label.capitalize())
+
+
+# --- the queue and who works on it
+
+
+def queue_places(jobs: Iterable[Job]) -> dict[UUID, int]:
+    """The place of each waiting job in the queue of its kind (1 = next), by job id; others are left out: one query."""
+    before = (
+        Q(priority__lt=OuterRef("priority"))
+        | Q(priority=OuterRef("priority"), queued_at__lt=OuterRef("queued_at"))
+        | Q(priority=OuterRef("priority"), queued_at=OuterRef("queued_at"), pk__lt=OuterRef("pk"))
+    )
+    queued = Job.objects.filter(state=Job.State.QUEUED)
+    ahead = queued.filter(before, kind=OuterRef("kind")).order_by().values("kind").annotate(n=Count("pk")).values("n")
+    waiting = queued.filter(pk__in=[job.pk for job in jobs if job.state == Job.State.QUEUED])
+    return dict(waiting.annotate(place=Coalesce(Subquery(ahead), 0) + 1).values_list("pk", "place"))
+
+
+def queue_place(job: Job) -> int:
+    """The place of one waiting job (1 = next), or 0 when it does not wait."""
+    return queue_places([job]).get(job.pk, 0)
+
+
+def status_read() -> dict[str, Any]:
+    """Who works, what waits and for how long, which model speaks. Counts only, no patient data.
+
+    Ages come from the database clock. `redis` and `storage` are tried, not remembered.
+    """
+    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
+    workers = _workers_read()
+    sweepers = [worker["seen_at"] for worker in workers if worker["kind"] == Worker.Kind.SWEEPER]
+    return {
+        "workers": [worker for worker in workers if worker["kind"] != Worker.Kind.SWEEPER],
+        "queues": {kind: _queue_read(kind) for kind in Job.Kind.values},
+        "sweeper": {"last_seen_at": max(sweepers, default=None)},
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
+        "redis": _redis_answers(),
+        "storage": _storage_read(),
+    }
+
+
+def _workers_read() -> list[dict[str, Any]]:
+    recent = Q(seen_at__gt=Now() - timedelta(seconds=WORKER_SILENT_SECONDS))
+    workers = Worker.objects.annotate(alive=ExpressionWrapper(recent, BooleanField())).order_by("kind", "name")
+    return list(workers.values("name", "kind", "alive", "seen_at", "engine", "note"))
+
+
+def _queue_read(kind: str) -> dict[str, int | None]:
+    def count(state: str) -> Count:
+        return Count("pk", filter=Q(state=state))
+
+    row = Job.objects.filter(kind=kind, state__in=["queued", "running", "failed"]).aggregate(
+        queued=count("queued"),
+        running=count("running"),
+        failed=count("failed"),
+        oldest=Min("queued_at", filter=Q(state="queued")),
+    )
+    return {"oldest_wait_seconds": _seconds_since(row.pop("oldest")), **row}
+
+
+def _seconds_since(moment: datetime | None) -> int | None:
+    return None if moment is None else max(0, int((timezone.now() - moment).total_seconds()))
+
+
+def _redis_answers() -> bool:
+    address = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://")
+    try:
+        with redis.Redis.from_url(address, socket_timeout=1, socket_connect_timeout=1) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _storage_read() -> dict[str, Any]:
+    try:
+        free = shutil.disk_usage(settings.MEDIA_ROOT).free
+    except OSError:
+        return {"available": False, "free_bytes": 0}
+    return {"available": free > settings.MAX_UPLOAD_BYTES, "free_bytes": free}
