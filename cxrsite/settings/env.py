@@ -24,6 +24,7 @@ CSRF_TRUSTED_ORIGINS: list[str] = _env.list("CSRF_TRUSTED_ORIGINS", default=[])
 VAR_DIR = Path(_env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
 MEDIA_DIR = Path(_env.str("MEDIA_DIR", default="") or VAR_DIR / "media").resolve()
 MODEL_DIR = Path(_env.str("MODEL_DIR", default="") or VAR_DIR / "models").resolve()
+HOST: str = _env.str("HOST", default="127.0.0.1")
 PORT: int = _env.int("PORT", default=8000)
 MFA_REQUIRED: bool | None = _env.bool("MFA_REQUIRED", default=None)
 MAX_UPLOAD_MB: int = _env.int("MAX_UPLOAD_MB", default=64)
@@ -39,5 +40,5 @@ SENDFILE_NGINX: bool = _env.bool("SENDFILE_NGINX", default=False)
 
 
 def database_config(url: str) -> dict[str, object]:
-    """Django's DATABASES entry for a `postgres://` URL. Raises ImproperlyConfigured for any other scheme."""
-    return environ.Env.db_url_config(url)
+    """Django's DATABASES entry for a `postgres://` URL: connections are kept, and checked before they serve again."""
+    return {**environ.Env.db_url_config(url), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}

@@ -9,9 +9,9 @@ import secrets
 
 from cxrsite import embedded
 from cxrsite.settings import env
-from cxrsite.settings.base import *  # noqa: F403
+from cxrsite.settings.base import *
 
-for _folder in (VAR_DIR / "incoming", MEDIA_ROOT, MODEL_ROOT):  # noqa: F405
+for _folder in (VAR_DIR / "incoming", MEDIA_ROOT, MODEL_ROOT):
     _folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -5,12 +5,14 @@ May import: `local`.
 
 from __future__ import annotations
 
-from cxrsite.settings.local import *  # noqa: F403
+from cxrsite.settings.local import *
 
-MEDIA_ROOT = VAR_DIR / "test-media"  # noqa: F405
+MEDIA_ROOT = VAR_DIR / "test-media"
 SENDFILE_ROOT = str(MEDIA_ROOT)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# A site running beside the tests shares their Redis and must not take their hints.
+CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": "cxr-test:"}

@@ -1,0 +1,46 @@
+# make run · make test · make lint: each sets up what it needs, nothing before it. `make` alone explains.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_SHOW := awk '/^Collecting|^Installing collected/ { sub(/ \(from.*/, ""); print "  " substr($$0, 1, 100); fflush() } /^ERROR|^error/ { print; fflush() }'
+
+.PHONY: help run test lint
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.runtime ## Start the whole site on $$PORT (default 8000); Ctrl-C stops it
+	@exec $(BIN)/python manage.py up
+
+test: $(VENV)/.dev ## Run every test
+	@mkdir -p var
+	@$(BIN)/python -m pytest --durations=15 --junitxml=var/junit.xml $(ARGS)
+
+lint: $(VENV)/.dev ## Check style, templates, types and migrations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/djlint --quiet --lint templates
+	@$(BIN)/mypy
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11, 3.12 or 3.13 is needed and none was found. Install one, or name it: make run PYTHON=/path/to/python3.11"; \
+		exit 1; fi
+	@echo "Making the virtual environment .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python could not make a virtual environment. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	@echo "Installing packages (about 1 GB, a few minutes, once) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off -r requirements.txt | $(PIP_SHOW)
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@echo "Installing the tools for tests and checks ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off -r requirements-dev.txt | $(PIP_SHOW)
+	@touch $@

@@ -1,0 +1,41 @@
+"""The processes that make up the running site: one table for `manage.py up` and for docker-compose.yml.
+
+May import: the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One long-running program. `command` is relative to the virtual environment's `bin`."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+#: One thread of arithmetic per process, except for the network itself, which takes what the machine has.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+#: A stop asks a worker to finish its task within the soft shutdown time of the settings, then to leave.
+_CELERY = {"REMAP_SIGTERM": "SIGQUIT"}
+_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "KERAS_BACKEND": "tensorflow"}
+_WORKER = ("celery", "-q", "-A", "cxrsite", "worker", "-l", "INFO", "--without-gossip", "--without-mingle")
+
+PROCESSES = (
+    Process("web", ("gunicorn", "-c", "python:cxrsite.gunicorn", "cxrsite.wsgi"), _ONE_THREAD),
+    Process(
+        "prepare-worker",
+        (*_WORKER, "-Q", "prepare", "-P", "prefork", "-n", "prepare@%h"),
+        {**_CELERY, **_ONE_THREAD},
+    ),
+    Process(
+        "infer-worker",
+        (*_WORKER, "-Q", "infer", "-P", "solo", "-n", "infer@%h"),
+        {**_CELERY, **_TENSORFLOW},
+    ),
+    Process("beat", ("celery", "-q", "-A", "cxrsite", "beat"), _ONE_THREAD),
+)
