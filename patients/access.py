@@ -76,9 +76,7 @@ def active_memberships(user: User) -> QuerySet:
     if not (user.is_authenticated and user.is_active):
         return memberships.none()
     now = timezone.now()
-    return memberships.filter(
-        Q(valid_to__isnull=True) | Q(valid_to__gt=now), user=user, valid_from__lte=now
-    )
+    return memberships.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=now), user=user, valid_from__lte=now)
 
 
 def clinic_ids(user: User, action: Action | None = None) -> QuerySet:

@@ -5,12 +5,14 @@ May import: Django, `patients.models`, `patients.access`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import DatabaseError, models
 
 from patients import access
 from patients.context import current_request
+from patients.errors import ApplicationError
 from patients.models import AuditEvent
 
 if TYPE_CHECKING:
@@ -25,22 +27,31 @@ def audit_record(
     clinic: Clinic | None = None,
     patient: Patient | None = None,
     outcome: str = "ok",
+    changes: Mapping[str, list[str]] | None = None,
 ) -> AuditEvent:
-    """Store one event in the caller's transaction. `verb` is `read`, `create`, `upload`, `retry`, …
+    """Store one event in the caller's transaction. `verb` is `read`, `search`, `create`, `update`, `upload`, `retry`, …
 
-    Raises whatever the database raises: a caller that is about to show data must let it through.
+    `user` is None in workers. `changes` maps each changed field to its text before and after. Where the record
+    cannot be written a person is told `temporarily_unavailable` and a worker meets the database's own error; a
+    caller that is about to show data must let either through.
     """
     request = current_request()
     signed_in = user if user is not None and user.is_authenticated else None
-    return AuditEvent.objects.create(
-        user=signed_in,
-        role=access.role_at(user, clinic) if user is not None else "worker",
-        clinic=clinic,
-        verb=verb,
-        object_type=target._meta.model_name if target is not None else "",
-        object_id=str(target.pk) if target is not None else "",
-        patient=patient,
-        outcome=outcome,
-        ip_address=request.ip_address if request else None,
-        request_id=request.request_id if request else "",
-    )
+    try:
+        return AuditEvent.objects.create(
+            user=signed_in,
+            role=access.role_at(user, clinic) if user is not None else "worker",
+            clinic=clinic,
+            verb=verb,
+            object_type=target._meta.model_name if target is not None else "",
+            object_id=str(target.pk) if target is not None else "",
+            patient=patient,
+            outcome=outcome,
+            changes=dict(changes or {}),
+            ip_address=request.ip_address if request else None,
+            request_id=request.request_id if request else "",
+        )
+    except DatabaseError as error:
+        if user is None:
+            raise
+        raise ApplicationError("temporarily_unavailable") from error

@@ -32,13 +32,18 @@ CODES: dict[str, ErrorCode] = {
     "not_acceptable": ErrorCode(406, "Not acceptable", "This address answers with JSON."),
     # what you sent
     "invalid_input": ErrorCode(400, "Check the form", "Some fields need attention."),
-    "invalid_text": ErrorCode(400, "Invalid text", "{field}: contains characters that cannot be stored, or is too long."),
+    "invalid_text": ErrorCode(
+        400, "Invalid text", "{field}: contains characters that cannot be stored, or is too long."
+    ),
     "invalid_date": ErrorCode(400, "Invalid date", "{field}: give a date that is not in the future, age at most 130."),
     "invalid_parameter": ErrorCode(400, "Invalid parameter", "{field}: allowed values are {allowed}."),
     "invalid_json": ErrorCode(400, "Invalid JSON", "The body is not JSON that can be read."),
     "unknown_field": ErrorCode(400, "Unknown field", "{field}: this field does not exist here."),
     "unsupported_body": ErrorCode(415, "Unsupported body", "Send {expected}."),
     "identifier_taken": ErrorCode(409, "Identifier in use", "{system} {value} already belongs to another patient."),
+    "patient_signed": ErrorCode(
+        409, "Report signed", "A signed report names this patient, so name, birth and sex can no longer be changed."
+    ),
     # uploads, before the picture is looked at
     "file_missing": ErrorCode(400, "No image", "No image was sent. Choose a file and try again."),
     "file_too_large": ErrorCode(413, "File too large", "The file is {size} MB; the limit is {limit} MB."),
@@ -62,7 +67,9 @@ CODES: dict[str, ErrorCode] = {
     "accession_taken": ErrorCode(409, "Accession number in use", "This accession number belongs to another study."),
     "idempotency_key_required": ErrorCode(400, "Key missing", "Send an Idempotency-Key header with every upload."),
     "idempotency_key_reused": ErrorCode(422, "Key reused", "This Idempotency-Key was used for another request."),
-    "idempotency_in_progress": ErrorCode(409, "In progress", "The same upload is still in progress. Try again shortly."),
+    "idempotency_in_progress": ErrorCode(
+        409, "In progress", "The same upload is still in progress. Try again shortly."
+    ),
     # work
     "job_not_retriable": ErrorCode(409, "Cannot retry", "Only a failed job can be retried."),
     "job_not_cancellable": ErrorCode(409, "Cannot cancel", "Only a waiting job can be cancelled."),
@@ -74,7 +81,9 @@ CODES: dict[str, ErrorCode] = {
     # us
     "storage_unavailable": ErrorCode(503, "Storage unavailable", "Nothing was saved. Try again in 30 s."),
     "temporarily_unavailable": ErrorCode(503, "Temporarily unavailable", "Nothing was saved. Try again in 30 s."),
-    "internal_error": ErrorCode(500, "Something went wrong", "Something went wrong on our side. Reference {request_id}."),
+    "internal_error": ErrorCode(
+        500, "Something went wrong", "Something went wrong on our side. Reference {request_id}."
+    ),
 }
 
 

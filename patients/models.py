@@ -7,10 +7,15 @@ Every model that holds patient data has `objects.visible_to(user)` (see `patient
 from __future__ import annotations
 
 import uuid
+from datetime import date
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.indexes import OpClass
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from patients.querysets import AuditEventQuerySet, ClinicQuerySet, PatientQuerySet
@@ -30,13 +35,19 @@ class User(AbstractUser):
     """A person who signs in. What they may do comes from memberships, read on every request."""
 
 
+def validate_time_zone(name: str) -> None:
+    """Refuses names that no clock knows, such as a city that has no zone of its own."""
+    if name not in available_timezones():
+        raise ValidationError("Give a time zone such as Asia/Kolkata.", code="invalid")
+
+
 class Clinic(models.Model):
     """A place that sends or reads films. `max_wait_minutes` is the longest a film should stay unread."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200)
     code = models.SlugField(max_length=32, unique=True)
-    time_zone = models.CharField(max_length=64, default="UTC")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
     max_wait_minutes = models.PositiveIntegerField(default=24 * 60)
     show_unread_results = models.BooleanField(
         default=False,
@@ -51,6 +62,11 @@ class Clinic(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def today(self) -> date:
+        """The date on the clinic's wall."""
+        return timezone.now().astimezone(ZoneInfo(self.time_zone)).date()
 
 
 class Membership(models.Model):
@@ -103,12 +119,14 @@ class Patient(models.Model):
         indexes = [
             models.Index(fields=["clinic", "-created_at", "-id"], name="patient_recent"),
             models.Index(fields=["clinic", "birth_year"], name="patient_birth_year"),
-            models.Index(fields=["search_name"], name="patient_search_name", opclasses=["varchar_pattern_ops"]),
         ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(birth_date__isnull=True) | Q(birth_date__year=F("birth_year")),
                 name="patient_birth_year_agrees",
+            ),
+            models.UniqueConstraint(
+                fields=["clinic", "abha_number"], condition=~Q(abha_number=""), name="abha_number_once_per_clinic"
             ),
         ]
 
@@ -126,8 +144,9 @@ class PatientIdentifier(models.Model):
 
     class Meta:
         ordering = ["system", "value"]
+        indexes = [models.Index(OpClass(Upper("value"), name="text_pattern_ops"), name="identifier_value")]
         constraints = [
-            models.UniqueConstraint(fields=["clinic", "system", "value"], name="identifier_once_per_clinic"),
+            models.UniqueConstraint("clinic", Upper("system"), Upper("value"), name="identifier_once_per_clinic"),
         ]
 
     def __str__(self) -> str:
@@ -147,6 +166,7 @@ class AuditEvent(models.Model):
     object_id = models.CharField(max_length=64, blank=True)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, related_name="+")
     outcome = models.CharField(max_length=32, default="ok", help_text="ok, or the code of the refusal")
+    changes = models.JSONField(default=dict, help_text="field: [before, after]")
     ip_address = models.GenericIPAddressField(null=True)
     request_id = models.CharField(max_length=36, blank=True)
 

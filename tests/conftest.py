@@ -6,12 +6,15 @@ session and by token. Roles are those of `patients.models.Role`, and `system` fo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.cache import cache
+from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from knox.models import AuthToken
@@ -67,7 +70,7 @@ def other_clinic(db: None) -> Clinic:
 
 @pytest.fixture
 def user_for(clinic: Clinic) -> UserFor:
-    """`user_for("radiologist")`, `user_for("operator", other_clinic)`, `user_for("system")`: the same user each time."""
+    """`user_for("radiologist")`, `user_for("operator", other_clinic)`, `user_for("system")`: one user each."""
     people: dict[tuple[str, Any], User] = {}
 
     def get(role: str, at: Clinic | None = None) -> User:
@@ -124,3 +127,20 @@ def patient(clinic: Clinic) -> Patient:
 @pytest.fixture
 def foreign_patient(other_clinic: Clinic) -> Patient:
     return factories.patient_make(other_clinic, "Bela Nagy", mrn="0042", birth_year=1975, sex="male")
+
+
+@pytest.fixture
+def audit_down(db: None) -> None:
+    """The database refuses every new audit event, for real, until the end of the test."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TRIGGER audit_down BEFORE INSERT ON patients_auditevent"
+            " FOR EACH ROW EXECUTE FUNCTION cxr_refuse_change()"
+        )
+
+
+@pytest.fixture
+def time_machine_at() -> Any:
+    """Call it with a datetime: from then on it is that time in Python."""
+    with contextlib.ExitStack() as stack:
+        yield lambda moment: stack.enter_context(time_machine.travel(moment, tick=False))

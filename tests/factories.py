@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction, Radiograph, Report, Study
 from patients.models import Clinic, Membership, Patient, PatientIdentifier, User
+from patients.text import search_name
 
 PASSWORD = "correct horse battery staple"
 LABELS = {"normal": 0.1, "pneumonia": 0.8, "effusion": 0.3}
@@ -49,7 +50,7 @@ def patient_make(clinic: Clinic, name: str = "", *, mrn: str = "", **fields: Any
     """A patient; `mrn` adds an identifier of the system MRN."""
     name = name or f"Patient {next(_number)}"
     fields.setdefault("birth_year", fields["birth_date"].year if fields.get("birth_date") else 1970)
-    patient = Patient.objects.create(clinic=clinic, name=name, search_name=_search_name(name), **fields)
+    patient = Patient.objects.create(clinic=clinic, name=name, search_name=search_name(name), **fields)
     if mrn:
         identifier_make(patient, mrn)
     return patient
@@ -150,11 +151,3 @@ def report_make(study: Study, author: User, status: str = "final", **fields: Any
     """A report; signed by its author when `status` is final or amended."""
     signed = {"signed_by": author, "signed_at": timezone.now()} if status in ("final", "amended") else {}
     return Report.objects.create(study=study, author=author, status=status, **(signed | fields))
-
-
-def _search_name(name: str) -> str:
-    try:
-        from patients.text import search_name
-    except ImportError:
-        return name.casefold()
-    return search_name(name)

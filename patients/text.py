@@ -1,0 +1,47 @@
+"""What may stand in a name or a number, and how names are compared.
+
+May import: the standard library and `patients.errors`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from patients.errors import ApplicationError
+
+#: Zero-width joiners belong to the spelling of many Indian and Persian names.
+_JOINERS = "\u200c\u200d"
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_COMBINING_ACCENTS = range(0x0300, 0x0370)
+
+
+def clean_text(value: object, *, field: str, limit: int) -> str:
+    """`value` on one line, composed (NFC), spaces collapsed; any script is fine.
+
+    Raises `invalid_text` naming `field` for control, line-break, direction-override and undecodable characters,
+    and for more than `limit` characters.
+    """
+    if not isinstance(value, str) or len(value) > 4 * limit:
+        raise ApplicationError("invalid_text", field=field)
+    if any(unicodedata.category(char) in _REFUSED_CATEGORIES and char not in _JOINERS for char in value):
+        raise ApplicationError("invalid_text", field=field)
+    text = " ".join(unicodedata.normalize("NFC", value).split())
+    if len(text) > limit:
+        raise ApplicationError("invalid_text", field=field)
+    return text
+
+
+def search_name(name: str) -> str:
+    """A name as it is searched and compared: lower case, compatibility forms unified, Latin accents removed.
+
+    Vowel signs and other marks of non-Latin scripts are letters of the name and stay.
+    """
+    decomposed = unicodedata.normalize("NFKD", name).casefold()
+    plain = "".join(char for char in decomposed if ord(char) not in _COMBINING_ACCENTS and char not in _JOINERS)
+    spaced = "".join(char if not unicodedata.category(char).startswith(("P", "S")) else " " for char in plain)
+    return " ".join(unicodedata.normalize("NFKC", spaced).split())[:200].strip()
+
+
+def abha_format(digits: str) -> str:
+    """Fourteen digits as they are printed on the card: 12-3456-7890-1234."""
+    return f"{digits[:2]}-{digits[2:6]}-{digits[6:10]}-{digits[10:]}"
