@@ -16,7 +16,7 @@ from django.db.models.expressions import CombinedExpression
 
 from patients import access
 from patients.models import Clinic, Patient, PatientIdentifier, User
-from patients.text import abha_format, clean_text, search_name
+from patients.text import clean_abha, clean_identifier, clean_text, search_name
 
 #: Names less alike than this are different people.
 SIMILAR = 0.8
@@ -80,13 +80,15 @@ def patient_duplicates(
     """At most ten patients of the clinic who may already be this person, the likeliest first.
 
     The same identifier or ABHA number always counts; otherwise the names must be alike and the birth years no
-    more than a year apart. Only patients that the user may see are considered.
+    more than a year apart. Only patients that the user may see are considered. Raises as `patient_register` for text
+    that cannot be stored.
     """
     visible = Patient.objects.visible_to(user).filter(clinic=clinic).prefetch_related("identifiers")
-    matches = {match.patient.pk: match for match in _matches_by_number(visible, identifiers, abha_number)}
+    numbers = [clean_identifier(each) for each in identifiers]
+    matches = {match.patient.pk: match for match in _matches_by_number(visible, numbers, clean_abha(abha_number))}
 
     year = birth_date.year if birth_date else birth_year
-    wanted = search_name(name)
+    wanted = search_name(clean_text(name, field="name", limit=200))
     for candidate in _alike_candidates(visible, wanted, year):
         score = name_similarity(wanted, candidate.search_name)
         if score >= SIMILAR and candidate.pk not in matches:
@@ -118,12 +120,12 @@ def _word_similarity(one: str, other: str) -> float:
 
 
 def _matches_by_number(
-    visible: QuerySet[Patient], identifiers: Sequence[Mapping[str, str]], abha_number: str
+    visible: QuerySet[Patient], numbers: Sequence[tuple[str, str]], abha_number: str
 ) -> Iterable[PatientMatch]:
     same = Q(abha_number=abha_number) if abha_number else Q(pk__in=())
-    for each in identifiers:
-        same |= Q(identifiers__system__iexact=each["system"], identifiers__value__iexact=each["value"])
-    wanted = {(each["system"].casefold(), each["value"].casefold()) for each in identifiers}
+    for system, value in numbers:
+        same |= Q(identifiers__system__iexact=system, identifiers__value__iexact=value)
+    wanted = {(system.casefold(), value.casefold()) for system, value in numbers}
     for patient in visible.filter(same).distinct():
         reasons = [
             f"Same {each.system} {each.value}"
@@ -161,8 +163,8 @@ def _ids_by_number(word: str) -> QuerySet:
     digits = word.replace("-", "")
     if len(digits) == 4 and digits.isdecimal():
         found = found.union(Patient.objects.filter(birth_year=int(digits)).order_by().values("id"))
-    if len(digits) == 14 and digits.isdecimal():
-        found = found.union(Patient.objects.filter(abha_number=abha_format(digits)).order_by().values("id"))
+    if len(digits) == 14 and digits.isascii() and digits.isdecimal():
+        found = found.union(Patient.objects.filter(abha_number=clean_abha(word)).order_by().values("id"))
     return found
 
 

@@ -15,7 +15,7 @@ from patients.access import Action
 from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.models import Clinic, Patient, PatientIdentifier, User
-from patients.text import abha_format, clean_text, search_name
+from patients.text import clean_abha, clean_identifier, clean_text, required_text, search_name
 
 MAX_AGE_YEARS = 130
 MAX_IDENTIFIERS = 20
@@ -58,7 +58,7 @@ def patient_register(
     _apply(patient, values)
     _store(patient)
     for each in identifiers:
-        _identifier_store(patient, each.get("system", ""), each.get("value", ""))
+        _identifier_store(patient, each)
     audit_record(user=user, verb="create", target=patient, clinic=clinic, patient=patient)
     return patient
 
@@ -93,7 +93,7 @@ def identifier_add(*, user: User, patient: Patient, system: str, value: str) -> 
     patient = _locked(user, patient)
     if patient.identifiers.count() >= MAX_IDENTIFIERS:
         raise ApplicationError("invalid_parameter", field="identifiers", allowed=f"at most {MAX_IDENTIFIERS} numbers")
-    identifier = _identifier_store(patient, system, value)
+    identifier = _identifier_store(patient, {"system": system, "value": value})
     audit_record(
         user=user,
         verb="update",
@@ -140,14 +140,14 @@ def _locked(user: User, patient: Patient) -> Patient:
 def _apply(patient: Patient, values: Mapping[str, object]) -> None:
     """Put checked values on the patient; `values` holds only what is to be set."""
     if "name" in values:
-        patient.name = _required(values["name"], field="name", limit=200)
+        patient.name = required_text(values["name"], field="name", limit=200)
         patient.search_name = search_name(patient.name)
     if "sex" in values:
         patient.sex = _sex(values["sex"])
     if "phone" in values:
         patient.phone = clean_text(values["phone"], field="phone", limit=32)
     if "abha_number" in values:
-        patient.abha_number = _abha(values["abha_number"])
+        patient.abha_number = clean_abha(values["abha_number"])
     if "birth_date" in values or "birth_year" in values:
         _apply_birth(patient, values)
 
@@ -177,22 +177,6 @@ def _sex(value: object) -> str:
     return str(value)
 
 
-def _abha(value: object) -> str:
-    digits = clean_text(value, field="abha_number", limit=32).replace("-", "").replace(" ", "")
-    if not digits:
-        return ""
-    if len(digits) != 14 or not (digits.isascii() and digits.isdecimal()):
-        raise ApplicationError("invalid_parameter", field="abha_number", allowed="fourteen digits")
-    return abha_format(digits)
-
-
-def _required(value: object, *, field: str, limit: int) -> str:
-    text = clean_text(value, field=field, limit=limit)
-    if not text:
-        raise ApplicationError("invalid_input", fields={field: ["This field is required."]})
-    return text
-
-
 def _store(patient: Patient) -> None:
     try:
         with transaction.atomic():
@@ -203,9 +187,8 @@ def _store(patient: Patient) -> None:
         raise ApplicationError("identifier_taken", system="ABHA", value=patient.abha_number) from error
 
 
-def _identifier_store(patient: Patient, system: str, value: str) -> PatientIdentifier:
-    system = clean_text(system, field="identifiers", limit=64) or "MRN"
-    value = _required(value, field="identifiers", limit=64)
+def _identifier_store(patient: Patient, identifier: Mapping[str, str]) -> PatientIdentifier:
+    system, value = clean_identifier(identifier)
     try:
         with transaction.atomic():
             return PatientIdentifier.objects.create(patient=patient, clinic=patient.clinic, system=system, value=value)

@@ -6,6 +6,7 @@ May import: the standard library and `patients.errors`.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
 from patients.errors import ApplicationError
 
@@ -42,6 +43,28 @@ def search_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", spaced).split())[:200].strip()
 
 
-def abha_format(digits: str) -> str:
-    """Fourteen digits as they are printed on the card: 12-3456-7890-1234."""
+def required_text(value: object, *, field: str, limit: int) -> str:
+    """As `clean_text`, and `invalid_input` naming `field` where nothing is left."""
+    text = clean_text(value, field=field, limit=limit)
+    if not text:
+        raise ApplicationError("invalid_input", fields={field: ["This field is required."]})
+    return text
+
+
+def clean_identifier(identifier: Mapping[str, str]) -> tuple[str, str]:
+    """System (MRN where none is given) and value of `{"system": …, "value": …}`."""
+    system = clean_text(identifier.get("system", ""), field="identifiers", limit=64) or "MRN"
+    return system, required_text(identifier.get("value", ""), field="identifiers", limit=64)
+
+
+def clean_abha(value: object) -> str:
+    """An ABHA number as on the card (12-3456-7890-1234), or nothing. Raises `invalid_parameter` for anything else.
+
+    Only the form is checked: no public rule for a check digit was found.
+    """
+    digits = clean_text(value, field="abha_number", limit=32).replace("-", "").replace(" ", "")
+    if not digits:
+        return ""
+    if len(digits) != 14 or not (digits.isascii() and digits.isdecimal()):
+        raise ApplicationError("invalid_parameter", field="abha_number", allowed="fourteen digits")
     return f"{digits[:2]}-{digits[2:6]}-{digits[6:10]}-{digits[10:]}"
