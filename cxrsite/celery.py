@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 
-from celery import Celery
+from celery import Celery, signals
 from celery.platforms import SecurityWarning
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cxrsite.settings.local")
@@ -19,3 +19,12 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 app = Celery("cxrsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.worker_init.connect
+def prove_configuration(**kwargs: object) -> None:
+    """A worker that could not do its work says why and does not start."""
+    from django.core.checks import run_checks
+
+    if errors := [str(message) for message in run_checks(databases=["default"]) if message.is_serious()]:
+        raise SystemExit("\n".join(errors))

@@ -19,6 +19,18 @@ from patients.errors import ApplicationError
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
+class ForwardedAddressMiddleware:
+    """Behind our nginx the client's address is the last one of `X-Forwarded-For`: the one nginx itself saw."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if forwarded := request.headers.get("X-Forwarded-For", ""):
+            request.META["REMOTE_ADDR"] = forwarded.rsplit(",", 1)[-1].strip()
+        return self.get_response(request)
+
+
 class RequestContextMiddleware:
     """Gives each request a reference that a person can quote and a log line can be found by."""
 

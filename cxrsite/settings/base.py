@@ -5,7 +5,9 @@ May import: `cxrsite.settings.env`, `cxrsite.settings.celery`, Django helpers.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
 
@@ -140,6 +142,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+globals().update(env.email_config())
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = True
@@ -196,6 +200,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
 }
+
+for _folder in (Path(FILE_UPLOAD_TEMP_DIR), MEDIA_ROOT, MODEL_ROOT):
+    with suppress(OSError):  # a start-up check says it in a sentence
+        _folder.mkdir(parents=True, exist_ok=True)
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 

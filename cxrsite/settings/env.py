@@ -42,3 +42,8 @@ SENDFILE_NGINX: bool = _env.bool("SENDFILE_NGINX", default=False)
 def database_config(url: str) -> dict[str, object]:
     """Django's DATABASES entry for a `postgres://` URL: connections are kept, and checked before they serve again."""
     return {**environ.Env.db_url_config(url), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+
+
+def email_config() -> dict[str, object]:
+    """Django's EMAIL_ settings for `EMAIL_URL`; without one, mails are written to the log."""
+    return dict(environ.Env.email_url_config(EMAIL_URL or "consolemail://"))

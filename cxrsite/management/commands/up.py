@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.core.management import BaseCommand, CommandError, call_command
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import connections
 
 from cxrsite import demo, embedded
 from cxrsite.processes import PROCESSES
@@ -33,7 +32,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with only_one():
             refuse_taken_port(env.HOST, env.PORT)
-            self.prepare()
+            call_command("setup", stdout=self.stdout)
+            if demo.database_is_empty():
+                self.step("Making demo clinics …")
+                demo.demo_create()
             connections.close_all()
             os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cxrsite.settings.local")
             try:
@@ -42,21 +44,6 @@ class Command(BaseCommand):
                 for server in (embedded.POSTGRES, embedded.REDIS):
                     server.leave()
         self.step("Stopped. Your data is kept.")
-
-    def prepare(self) -> None:
-        """Bring database, static files, model and demo data up to date; quick when nothing has changed."""
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-        if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            self.step(f"Bringing the database up to date ({len(plan)} migrations) …")
-            call_command("migrate", interactive=False, verbosity=0)
-        self.step("Collecting static files …")
-        call_command("collectstatic", interactive=False, verbosity=0)
-        call_command("check", verbosity=0)
-        if model := demo.bundled_model_register():
-            self.step(f"Model: {model}")
-        if demo.database_is_empty():
-            self.step("Making demo clinics …")
-            demo.demo_create()
 
     def step(self, text: str) -> None:
         self.stdout.write(text)

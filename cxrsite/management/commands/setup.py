@@ -1,0 +1,36 @@
+"""`manage.py setup`: everything between installing the program and starting its processes.
+
+Migrations, static files, start-up checks, the bundled model. Safe to repeat. May import: `cxrsite.demo`.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+from django.core.management import BaseCommand, call_command
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from cxrsite.demo import bundled_model_register
+
+
+class Command(BaseCommand):
+    help = "Bring database, static files and model up to date. Safe to repeat."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with StringIO() as nothing_found:
+            call_command("check", databases=[DEFAULT_DB_ALIAS], stdout=nothing_found)
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            self._step(f"Bringing the database up to date ({len(plan)} migrations) …")
+            call_command("migrate", interactive=False, verbosity=0)
+        self._step("Collecting static files …")
+        call_command("collectstatic", interactive=False, verbosity=0)
+        if model := bundled_model_register():
+            self._step(f"Model: {model}")
+
+    def _step(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
