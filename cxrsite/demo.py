@@ -13,6 +13,7 @@ from django.db import transaction
 
 from cxrsite.settings import env
 from patients.models import Clinic, Membership, Patient, Role, User
+from patients.services import patient_register
 
 PASSWORD_FILE = env.VAR_DIR / "demo-passwords.txt"
 FIRST_CLINIC, SECOND_CLINIC = "hillside", "lakeview"
@@ -47,8 +48,10 @@ def demo_create() -> list[tuple[str, str]]:
     people = {name: _person(name, password) for name, password in passwords}
     for role in Role:
         Membership.objects.create(user=people[role.value], clinic=clinics[FIRST_CLINIC], role=role)
+    reception = {FIRST_CLINIC: people["operator"], SECOND_CLINIC: _person("lakeview", None)}
+    Membership.objects.create(user=reception[SECOND_CLINIC], clinic=clinics[SECOND_CLINIC], role=Role.OPERATOR)
     for code, name, birth_year, sex, mrn, device_id in PATIENTS:
-        _patient(people["operator"], clinics[code], name, birth_year, sex, mrn, device_id)
+        _patient(reception[code], clinics[code], name, birth_year, sex, mrn, device_id)
     _keep(passwords)
     return passwords
 
@@ -74,7 +77,8 @@ def bundled_model_register() -> str:
     return str(model_register(folder=folder))
 
 
-def _person(name: str, password: str) -> User:
+def _person(name: str, password: str | None) -> User:
+    """Without a password nobody can sign in as this person."""
     system = name == "admin"
     return User.objects.create(
         username=name, password=make_password(password), is_staff=system, is_superuser=system, first_name=name.title()
@@ -85,15 +89,6 @@ def _patient(user: User, clinic: Clinic, name: str, birth_year: int, sex: str, m
     identifiers = [{"system": "MRN", "value": mrn}]
     if device_id:
         identifiers.append({"system": "DICOM", "value": device_id})
-    try:
-        from patients.services import patient_register
-    except ImportError:  # TEMPORARY, until the service is there
-        patient = Patient.objects.create(
-            clinic=clinic, name=name, search_name=name.lower(), birth_year=birth_year, sex=sex
-        )
-        for each in identifiers:
-            patient.identifiers.create(clinic=clinic, **each)
-        return patient
     return patient_register(
         user=user, clinic=clinic, name=name, birth_year=birth_year, sex=sex, identifiers=identifiers
     )
