@@ -1,0 +1,1 @@
+"""Engines that turn inputs into probabilities and maps; all satisfy `base.Predictor`."""

@@ -1,0 +1,139 @@
+"""The networks a model can be built on, and the one head that is put on each of them.
+
+May import: the standard library; Keras only inside functions. `train` builds from here, `registry` rebuilds
+the same architecture and loads weights into it: no stored layer is ever deserialised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import keras
+
+Scaling = Literal["tf", "caffe", "torch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A network of `keras.applications`: its class there, native side in pixels, the scaling its ImageNet weights
+    expect, the layer whose output is the feature map, and the first layer worth fine-tuning on small data."""
+
+    constructor: str
+    side: int
+    scaling: Scaling
+    feature_layer: str
+    tune_from: str = ""
+
+
+#: The ten networks of the comparison, and MobileNetV2, small enough to ship and to train without a GPU.
+BACKBONES: Mapping[str, Backbone] = {
+    "vgg16": Backbone("VGG16", 224, "caffe", "block5_pool"),
+    "vgg19": Backbone("VGG19", 224, "caffe", "block5_pool"),
+    "xception": Backbone("Xception", 299, "tf", "block14_sepconv2_act"),
+    "inception_v3": Backbone("InceptionV3", 299, "tf", "mixed10"),
+    "inception_resnet_v2": Backbone("InceptionResNetV2", 299, "tf", "conv_7b_ac"),
+    "resnet50": Backbone("ResNet50", 224, "caffe", "conv5_block3_out"),
+    "resnet50_v2": Backbone("ResNet50V2", 224, "tf", "post_relu"),
+    "densenet121": Backbone("DenseNet121", 224, "torch", "relu"),
+    "densenet169": Backbone("DenseNet169", 224, "torch", "relu"),
+    "nasnet_mobile": Backbone("NASNetMobile", 224, "tf", ""),
+    "mobilenet_v2": Backbone("MobileNetV2", 224, "tf", "out_relu", "block_4_expand"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """All that is needed to build the served network. `members` copies of the backbone vote with their mean logit."""
+
+    backbone: str
+    size: tuple[int, int]
+    labels: int
+    members: int = 1
+    alpha: float = 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "size": list(self.size)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Architecture:
+        return cls(**{**value, "size": tuple(value["size"])})
+
+
+def build_member(architecture: Architecture, *, weights: str | None = None, dropout: float = 0.0) -> keras.Model:
+    """One trainable member: film (n, rows, columns, 1) in [0, 1] → maps (n, h, w, labels) whose mean is the logit.
+
+    `weights` is None, "imagenet" or a path to weights of the backbone without its top.
+    """
+    import keras
+
+    spec = BACKBONES[architecture.backbone]
+    shape = (*architecture.size, 3)
+    options = {"alpha": architecture.alpha} if spec.constructor == "MobileNetV2" else {}
+    backbone = getattr(keras.applications, spec.constructor)(
+        input_shape=shape, include_top=False, weights=weights, **options
+    )
+    film = keras.Input((*architecture.size, 1), name="film")
+    features = backbone(_scaled(film, spec.scaling), training=False)
+    if dropout:
+        features = keras.layers.SpatialDropout2D(dropout, name="dropout")(features)
+    maps = keras.layers.Conv2D(architecture.labels, 1, name="head")(features)
+    return keras.Model(film, maps, name="member")
+
+
+def build_served(architecture: Architecture) -> keras.Model:
+    """The served network, without weights: film → [probabilities (n, labels), maps (n, h, w, labels)].
+
+    The map of a label is the feature map weighted by that label's head, plus its bias, so its mean over the film
+    is exactly the label's logit (class-activation map, Zhou et al. 2016, from the same forward pass).
+    """
+    import keras
+
+    film = keras.Input((*architecture.size, 1), name="film")
+    members = []
+    for number in range(architecture.members):
+        member = build_member(architecture)
+        member.name = f"member_{number}"
+        members.append(member(film))
+    maps = members[0] if len(members) == 1 else keras.layers.Average(name="maps")(members)
+    logits = keras.layers.GlobalAveragePooling2D(name="logits")(maps)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(film, [probabilities, maps], name="served")
+
+
+def copy_members(served: keras.Model, members: list[keras.Model]) -> None:
+    """Put the weights of trained members into the served network."""
+    for number, member in enumerate(members):
+        served.get_layer(f"member_{number}").set_weights(member.get_weights())
+
+
+def freeze_for_tuning(member: keras.Model, architecture: Architecture) -> None:
+    """Leave only convolutions from `tune_from` on and the head trainable; batch statistics stay as they are."""
+    import keras
+
+    spec = BACKBONES[architecture.backbone]
+    backbone = next(layer for layer in member.layers if isinstance(layer, keras.Model))
+    reached = not spec.tune_from
+    for layer in backbone.layers:
+        reached = reached or layer.name == spec.tune_from
+        layer.trainable = reached and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _scaled(film: Any, scaling: Scaling) -> Any:
+    """Grey [0, 1] → the three-channel range the ImageNet weights were trained with."""
+    import keras
+
+    if scaling == "tf":
+        colour = keras.layers.Concatenate(name="colour")([film, film, film])
+        return keras.layers.Rescaling(2.0, offset=-1.0, name="scaling")(colour)
+    if scaling == "torch":
+        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    else:  # caffe: blue, green, red around their mean, in 0..255
+        mean, deviation = (103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255,) * 3
+    channels = [
+        keras.layers.Rescaling(1 / d, offset=-m / d, name=f"scaling_{i}")(film)
+        for i, (m, d) in enumerate(zip(mean, deviation, strict=True))
+    ]
+    return keras.layers.Concatenate(name="colour")(channels)

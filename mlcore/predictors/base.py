@@ -1,0 +1,62 @@
+"""What every engine offers, and the batch sizes all of them use.
+
+May import: NumPy, `mlcore.contracts`, `mlcore.card`. `registry` returns a Predictor; `pipeline` and the infer
+worker call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from mlcore.card import ModelCard
+from mlcore.contracts import ImageArray, ModelOutput
+
+#: A batch is padded to the next of these, so that an engine compiles few shapes.
+BATCH_SIZES = (1, 8, 16, 32)
+
+
+class Predictor(Protocol):
+    """A loaded model version. The same film gives the same numbers within 1e-5, whatever the batch."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    @property
+    def engine(self) -> str:
+        """What computed it, with versions: "keras-tensorflow-2.21.0-cpu"."""
+
+    def predict(self, batch: ImageArray) -> ModelOutput:
+        """`batch` float32 (n, rows, columns, channels) as the card's preprocessing makes it, n ≥ 1.
+
+        Raises ValueError on another shape; InfrastructureError when the machine, not the film, is at fault.
+        """
+
+
+def check_batch(batch: ImageArray, card: ModelCard) -> ImageArray:
+    """`batch` as contiguous float32, or ValueError when it does not fit the card."""
+    expected = (*card.preprocessing.size, 1)
+    if batch.ndim != 4 or not len(batch) or batch.shape[1:] != expected:
+        raise ValueError(f"expected films of shape {expected}, got {batch.shape}")
+    if not np.isfinite(batch).all():
+        raise ValueError("the input holds values that are not numbers")
+    return np.ascontiguousarray(batch, dtype=np.float32)
+
+
+def padded_chunks(batch: ImageArray) -> Iterator[tuple[ImageArray, int]]:
+    """Cut `batch` to the largest batch size and pad every piece with zeros: (padded piece, films in it)."""
+    for start in range(0, len(batch), BATCH_SIZES[-1]):
+        piece = batch[start : start + BATCH_SIZES[-1]]
+        size = next(size for size in BATCH_SIZES if size >= len(piece))
+        yield np.concatenate([piece, np.zeros((size - len(piece), *piece.shape[1:]), piece.dtype)]), len(piece)
+
+
+def run_padded(batch: ImageArray, forward: Callable[[ImageArray], tuple[ImageArray, ImageArray]]) -> ModelOutput:
+    """Run `forward` (padded piece → probabilities, maps) over all pieces and drop the padding."""
+    outputs = [(forward(piece), count) for piece, count in padded_chunks(batch)]
+    return ModelOutput(
+        probabilities=np.concatenate([probabilities[:count] for (probabilities, _), count in outputs]),
+        maps=np.concatenate([maps[:count] for (_, maps), count in outputs]),
+    )
