@@ -17,6 +17,8 @@ from patients.services import patient_register
 
 PASSWORD_FILE = env.VAR_DIR / "demo-passwords.txt"
 FIRST_CLINIC, SECOND_CLINIC = "hillside", "lakeview"
+#: The one person of the second clinic: signs in to see that neither clinic sees the other.
+SECOND_OPERATOR = "operator2"
 
 #: clinic, name, birth year, sex, MRN, and the PatientID that some sample DICOM files carry.
 PATIENTS = (
@@ -67,6 +69,7 @@ def bundled_model_register() -> str:
     """Register the model that ships with the program unless it is; its name and version, empty when none ships."""
     try:
         from diagnosis.services.models import model_register
+
         from mlcore.registry import bundled_folder
     except ImportError:  # TEMPORARY, until both are there
         return ""
