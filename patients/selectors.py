@@ -47,6 +47,11 @@ def patient_search(
         patients = patients.filter(clinic=clinic)
     if birth_year is not None:
         patients = patients.filter(birth_year=birth_year)
+    return patients_matching(patients, query).order_by("-created_at", "-id")
+
+
+def patients_matching(patients: QuerySet[Patient], query: str) -> QuerySet[Patient]:
+    """The `patients` that fit the words of `query`, as in `patient_search`."""
     names = []
     for word in clean_text(query, field="query", limit=200).split():
         if any(char.isdigit() for char in word):
@@ -54,17 +59,23 @@ def patient_search(
         else:
             names.append(word)
     name = search_name(" ".join(names))
-    if name:
-        patients = patients.filter(_name_matches(name.split()))
-    elif names:
+    if names and not name:
         return patients.none()
-    return patients.order_by("-created_at", "-id")
+    return patients.filter(_name_matches(name.split())) if name else patients
 
 
 def patient_read(*, user: User, patient_id: object) -> Patient:
     """The patient with clinic and identifiers; `not_found` for unknown, foreign and malformed ids alike."""
     patients = Patient.objects.select_related("clinic").prefetch_related("identifiers")
     return access.get_visible(patients, user, pk=patient_id)
+
+
+def patients_after(found: QuerySet[Patient], last_id: object, *, user: User) -> QuerySet[Patient]:
+    """The part of a search that follows the patient `last_id` of the page before; all of it without one."""
+    if not last_id:
+        return found
+    last = patient_read(user=user, patient_id=last_id)
+    return found.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, pk__lt=last.pk))
 
 
 def patient_duplicates(

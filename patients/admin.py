@@ -1,0 +1,153 @@
+"""What a system administrator keeps in order: clinics, people and their roles. Patients and audit are read-only.
+
+Names and numbers of patients are masked in the audit: who read what is the administrator's business, whose record it
+was is the clinic's. May import: Django, `patients`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from patients.audit import audit_record
+from patients.models import AuditEvent, Clinic, Membership, Patient, PatientIdentifier, User
+from patients.selectors import patients_matching
+
+admin.site.unregister(Group)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Lists and shows; adds, changes and deletes nothing."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("clinic",)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    """Roles come from memberships; groups and single permissions are not used."""
+
+    inlines = (MembershipInline,)
+    list_display = ("username", "first_name", "last_name", "roles", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser", "memberships__role")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Access", {"fields": ("is_active", "is_staff", "is_superuser")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    readonly_fields = ("last_login", "date_joined")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("memberships__clinic")
+
+    @admin.display(description="roles")
+    def roles(self, user: User) -> str:
+        return ", ".join(str(membership) for membership in user.memberships.all())
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """People who left are deactivated: the audit keeps naming them."""
+        return False
+
+
+@admin.register(Clinic)
+class ClinicAdmin(admin.ModelAdmin):
+    list_display = ("name", "code", "time_zone", "max_wait_minutes", "show_unread_results")
+    search_fields = ("name", "code")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class IdentifierInline(admin.TabularInline):
+    model = PatientIdentifier
+    fields = ("system", "value")
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Patient)
+class PatientAdmin(ReadOnlyAdmin):
+    """Search by name, number or birth year as on the patient page."""
+
+    inlines = (IdentifierInline,)
+    list_display = ("name", "numbers", "birth_year", "sex", "clinic", "created_at")
+    list_filter = ("clinic",)
+    list_select_related = ("clinic",)
+    show_full_result_count = False
+    search_fields = ("name",)
+    search_help_text = "Beginnings of the name's words, a number, or the birth year"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Patient]:
+        return super().get_queryset(request).prefetch_related("identifiers")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Patient], search_term: str
+    ) -> tuple[QuerySet[Patient], bool]:
+        return patients_matching(queryset, search_term), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        audit_record(user=request.user, verb="list")
+        return super().changelist_view(request, extra_context)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Patient | None:
+        patient = super().get_object(request, object_id, from_field)
+        if patient is not None:
+            audit_record(user=request.user, verb="read", target=patient, clinic=patient.clinic, patient=patient)
+        return patient
+
+    @admin.display(description="numbers")
+    def numbers(self, patient: Patient) -> str:
+        return ", ".join(str(each) for each in patient.identifiers.all())
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    """Who did what, when. The patient is masked: an object's id leads to it only for those who may see it."""
+
+    list_display = ("at", "user", "role", "clinic", "verb", "object_type", "object_id", "outcome", "request_id")
+    list_filter = ("verb", "outcome", "clinic", "object_type")
+    list_select_related = ("user", "clinic")
+    search_fields = ("=verb", "=object_id", "=request_id", "=user__username")
+    date_hierarchy = "at"
+    show_full_result_count = False
+    fields = (
+        "at",
+        "user",
+        "role",
+        "clinic",
+        "verb",
+        "object_type",
+        "object_id",
+        "outcome",
+        "changed_fields",
+        "ip_address",
+        "request_id",
+    )
+
+    @admin.display(description="changed")
+    def changed_fields(self, event: AuditEvent) -> str:
+        return ", ".join(event.changes)
