@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_required
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
+import patients.api.urls
 from cxrsite import health
+from cxrsite.openapi import SwaggerView
+
+api = [
+    *patients.api.urls.urlpatterns,
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", login_required(SwaggerView.as_view()), name="docs"),
+]
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("patients/", include("patients.urls")),
+    path("", include("diagnosis.urls")),
+    path("api/v1/", include((api, "api"))),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
 ]
+
+handler400 = "cxrsite.problems.bad_request"
+handler403 = "cxrsite.problems.permission_denied"
+handler404 = "cxrsite.problems.page_not_found"
+handler500 = "cxrsite.problems.server_error"

@@ -25,13 +25,14 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    Value,
 )
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study, Worker
 from patients import access
-from patients.models import Patient, User
+from patients.models import Clinic, Membership, Patient, User
 
 #: A worker that has not written its row for this long is taken for dead.
 WORKER_SILENT_SECONDS = 30
@@ -59,7 +60,7 @@ def radiographs_read(user: User) -> QuerySet[Radiograph]:
     """
     return (
         Radiograph.objects.visible_to(user)
-        .select_related("study", "study__patient", "study__clinic")
+        .select_related("study__patient__clinic", "study__clinic")
         .annotate(
             patient_visible=Exists(Patient.objects.visible_to(user).filter(pk=OuterRef("study__patient"))),
             image_visible=Exists(Radiograph.objects.image_visible_to(user).filter(pk=OuterRef("pk"))),
@@ -73,13 +74,20 @@ def radiographs_read(user: User) -> QuerySet[Radiograph]:
 
 
 def studies_read(user: User) -> QuerySet[Study]:
-    """Studies the user may see, newest first, each with `patient_visible` and `films` (as `radiographs_read`, oldest
-    first): five queries in all."""
+    """Studies the user may see, newest first: five queries in all.
+
+    Each has `patient_visible`, `report_status` (of the newest report the user may see, else `unread`) and `films` (as
+    `radiographs_read`, oldest first).
+    """
     films = radiographs_read(user).order_by("created_at", "id")
+    reports = Report.objects.visible_to(user).filter(study=OuterRef("pk")).order_by("-created_at")
     return (
         Study.objects.visible_to(user)
-        .select_related("patient", "clinic", "referring_doctor")
-        .annotate(patient_visible=Exists(Patient.objects.visible_to(user).filter(pk=OuterRef("patient"))))
+        .select_related("patient__clinic", "clinic", "referring_doctor")
+        .annotate(
+            patient_visible=Exists(Patient.objects.visible_to(user).filter(pk=OuterRef("patient"))),
+            report_status=Coalesce(Subquery(reports.values("status")[:1]), Value("unread")),
+        )
         .prefetch_related(Prefetch("radiographs", films, to_attr="films"))
     )
 
@@ -98,6 +106,32 @@ def results_hidden_reason(radiograph: Radiograph, user: User) -> str:
     return "unsigned" if radiograph.study.referring_doctor_id == user.pk else "role"
 
 
+# --- sending a film
+
+
+def patients_recent(*, user: User, limit: int = 8) -> list[Patient]:
+    """Patients the user may send films for, those of the latest studies first, then the newest; identifiers too."""
+    clinics = access.clinic_ids(user, access.Action.STUDY_UPLOAD)
+    latest = Study.objects.filter(clinic__in=clinics).order_by("-created_at").values_list("patient_id", flat=True)
+    patients = Patient.objects.visible_to(user).filter(clinic__in=clinics)
+    patients = patients.select_related("clinic").prefetch_related("identifiers")
+    used = list(dict.fromkeys(latest[: limit * 4]))[:limit]
+    by_id = patients.in_bulk(used)
+    recent = [by_id[key] for key in used if key in by_id]
+    if len(recent) < limit:
+        recent += patients.exclude(pk__in=used).order_by("-created_at", "-id")[: limit - len(recent)]
+    return recent
+
+
+def referring_doctors(clinic: Clinic) -> QuerySet[User]:
+    """People who hold the role of referring doctor at the clinic now."""
+    now = timezone.now()
+    held = Membership.objects.filter(
+        Q(valid_to__isnull=True) | Q(valid_to__gt=now), clinic=clinic, role=access.DOCTOR, valid_from__lte=now
+    )
+    return User.objects.filter(is_active=True, pk__in=held.values("user")).order_by("last_name", "username")
+
+
 # --- the worklist
 
 
@@ -113,8 +147,7 @@ def worklist(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
     if clinic := filters.get("clinic"):
         films = films.filter(clinic=clinic)
     if word := filters.get("word"):
-        said = Finding.objects.visible_to(user).filter(word=word, prediction__radiograph=OuterRef("pk"))
-        films = films.filter(Exists(said))
+        films = films.filter(said_of_film(user, word))
     if date_from := filters.get("date_from"):
         films = films.filter(created_at__date__gte=date_from)
     if date_to := filters.get("date_to"):
@@ -122,6 +155,11 @@ def worklist(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
     if filters.get("mine"):
         films = films.filter(study__created_by=user)
     return films
+
+
+def said_of_film(user: User, word: str) -> Exists:
+    """Condition on films: some finding that the user may see has this word."""
+    return Exists(Finding.objects.visible_to(user).filter(word=word, prediction__radiograph=OuterRef("pk")))
 
 
 def _job(state: str, **lookup: str) -> Exists:

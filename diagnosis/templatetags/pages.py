@@ -1,0 +1,87 @@
+"""Words and numbers as the pages write them, and what a signed-in person's menu holds.
+
+May import: Django, `patients.access`, `diagnosis.wording`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+
+from diagnosis.selectors import label_title
+from diagnosis.wording import SIGNS
+from patients import access
+from patients.access import MATRIX, Action
+
+register = template.Library()
+
+
+@register.filter
+def percent(value: float) -> str:
+    """A probability as people read it: `58 %`, and never a false 0 or 100."""
+    whole = round(value * 100)
+    if whole == 0 and value > 0:
+        return "<1 %"
+    if whole == 100 and value < 1:
+        return ">99 %"
+    return f"{whole} %"
+
+
+@register.filter
+def hundred(value: float) -> str:
+    """A probability as a length on a bar of 100 units."""
+    return f"{min(max(value, 0.0), 1.0) * 100:.1f}"
+
+
+@register.filter
+def lasted(value: float | datetime | None) -> str:
+    """Seconds, or the time since a moment, in one or two units: `12 s`, `4 min`, `3 h 20 min`, `2 days`."""
+    if value is None:
+        return "–"
+    seconds = (timezone.now() - value).total_seconds() if isinstance(value, datetime) else value
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if seconds < 60:
+        return f"{max(0, int(seconds))} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{days} day{'s' if days > 1 else ''}"
+
+
+@register.filter
+def title_of(finding: Any, model_version: Any) -> str:
+    """The finding's name as its model's card writes it."""
+    return label_title(model_version, finding.label)
+
+
+@register.filter
+def state_word(progress: str) -> str:
+    return SIGNS[progress][1]
+
+
+@register.filter
+def state_sign(progress: str) -> str:
+    return SIGNS[progress][0]
+
+
+@register.filter
+def at(mapping: Any, key: str) -> Any:
+    """The value under a key that a template cannot name."""
+    return mapping.get(key) if mapping else None
+
+
+@register.simple_tag
+def menu_of(user: Any) -> list[tuple[str, str]]:
+    """(URL name, words) of the pages this person can use: one query."""
+    roles = set(access.active_memberships(user).values_list("role", flat=True))
+    entries = [
+        ("home", "Send a film", roles & MATRIX[Action.STUDY_UPLOAD]),
+        ("worklist", "Worklist", roles),
+        ("patient_list", "Patients", roles & (MATRIX[Action.PATIENT_VIEW] | {access.DOCTOR})),
+        ("status", "Status", True),
+    ]
+    return [(name, words) for name, words, shown in entries if shown]

@@ -1,0 +1,23 @@
+"""The pages of the flow. May import: `diagnosis.views`. No page with patient data is kept by a browser's cache."""
+
+from __future__ import annotations
+
+from django.urls import path
+from django.views.decorators.cache import never_cache
+
+from diagnosis.views import films, images, send, system
+
+urlpatterns = [
+    path("", never_cache(send.home), name="home"),
+    path("send/patient/", never_cache(send.patient_pick), name="patient_pick"),
+    path("worklist/", never_cache(films.worklist), name="worklist"),
+    path("patients/<uuid:patient_id>/", never_cache(films.patient_detail), name="patient_detail"),
+    path("studies/<uuid:study_id>/", never_cache(films.study_detail), name="study_detail"),
+    path("studies/<uuid:study_id>/status/", never_cache(films.study_status), name="study_status"),
+    path("jobs/<uuid:job_id>/retry/", films.job_retry, name="job_retry"),
+    path("images/<uuid:radiograph_id>/", images.radiograph_image, name="radiograph_image"),
+    path("images/<uuid:prediction_id>/map/<slug:label>/", images.prediction_map, name="prediction_map"),
+    path("status/", never_cache(system.status), name="status"),
+    path("models/<uuid:model_id>/", system.model_detail, name="model_detail"),
+    path("about/", system.about, name="about"),
+]

@@ -1,0 +1,4 @@
+"""The pages of the flow, by what people come for: `send`, `films`, `images`, `system`.
+
+Views read through selectors, change through services, record reads of patient data before the page leaves.
+"""

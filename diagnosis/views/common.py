@@ -1,0 +1,64 @@
+"""What every page that shows films needs: each film with its state in words and what this person may do.
+
+May import: `diagnosis.selectors`, `diagnosis.wording`, `patients.access`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils import timezone
+
+from diagnosis import selectors
+from diagnosis.models import Radiograph, Study
+from diagnosis.wording import NORMAL, QueueView, film_status, headline, no_worker_sentence
+from patients import access
+from patients.access import Action
+from patients.models import User
+
+#: (film younger than … seconds, seconds between two looks)
+POLL_BY_AGE = ((20, 1), (120, 2), (600, 5))
+
+
+def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
+    """Give each film (of `selectors.radiographs_read`) what the templates show: `status`, `prediction` (the newest
+    shown, or None), its `findings`, those with a map (`mapped`), the `headline`, and `poll_seconds` while work is open.
+
+    Returns `selectors.status_read()`, which was needed on the way, with the sentence `no_worker` added.
+    """
+    films = list(films)
+    system = selectors.status_read()
+    places = selectors.queue_places(job for film in films for job in film.jobs.all())
+    queue = QueueView.of(system, places)
+    for film in films:
+        hidden = selectors.results_hidden_reason(film, user)
+        film.status = film_status(film, hidden=hidden, queue=queue)
+        film.prediction = film.shown_predictions[0] if film.shown_predictions else None
+        film.findings = list(film.prediction.findings.all()) if film.prediction else []
+        film.mapped = [finding for finding in film.findings if finding.label != NORMAL]
+        film.headline = headline(film.prediction, film.findings) if film.prediction else ""
+        film.poll_seconds = _poll_seconds(film) if film.status.is_open else 0
+    return system | {"no_worker": no_worker_sentence(queue.alive)}
+
+
+def _poll_seconds(film: Radiograph) -> int:
+    """How long the page waits before it asks again: longer for a film far back in the queue or waiting for long."""
+    age = (timezone.now() - film.created_at).total_seconds()
+    by_age = next((seconds for limit, seconds in POLL_BY_AGE if age < limit), 15)
+    return max(by_age, min(10, 1 + (film.status.place or 0) // 3))
+
+
+def films_context(user: User, study: Study, films: Iterable[Radiograph]) -> dict[str, Any]:
+    """The context of films shown large: with the patient they belong to and the buttons this person has."""
+    films = list(films)
+    films_judge(user, films)
+    return {
+        "study": study,
+        "films": films,
+        "patient": study.patient if study.patient_visible else None,
+        "identifiers": list(study.patient.identifiers.all()) if study.patient_visible else [],
+        "may_retry": access.can_at(user, Action.JOB_RETRY, study.clinic),
+        "may_send": study.patient_visible and access.can_at(user, Action.STUDY_UPLOAD, study.clinic),
+        "any_open": any(film.status.is_open for film in films),
+    }

@@ -1,0 +1,129 @@
+"""Following films: the clinic's worklist, a study with its results, a patient's findings over time, another try.
+
+May import: Django, `diagnosis.selectors`, `.services`, `.forms`, `.charts`, `.views.common`, `patients`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from diagnosis import selectors
+from diagnosis.charts import history_charts
+from diagnosis.forms import WorklistForm
+from diagnosis.models import Job, Radiograph, Study
+from diagnosis.views.common import films_context, films_judge
+from patients import access
+from patients.access import Action
+from patients.audit import audit_list, audit_record
+from patients.errors import ApplicationError
+from patients.models import Clinic, User
+from patients.selectors import patient_read
+
+PAGE_SIZE = 30
+
+
+@require_safe
+def worklist(request: HttpRequest) -> HttpResponse:
+    """Films of the user's clinics, newest first, with what happens to each of them now."""
+    clinics = Clinic.objects.filter(id__in=access.clinic_ids(request.user, Action.STUDY_STATUS))
+    form = WorklistForm(request.GET, clinics=clinics)
+    filters = form.cleaned_data if form.is_valid() else {}
+    films = selectors.worklist(user=request.user, filters=filters).select_related("study__created_by")
+    page, older = _page_after(request.user, films, request.GET.get("before", ""))
+    context = {
+        "form": form,
+        "filtered": any(filters.values()),
+        "films": page,
+        "system": films_judge(request.user, page),
+        "interval": 3 if any(film.status.is_open for film in page) else 20,
+        "newest_query": _query(request, before=""),
+        "older_query": _query(request, before=older) if older else "",
+        "is_newest": "before" not in request.GET,
+        "several_clinics": len({film.clinic_id for film in page}) > 1,
+    }
+    if request.htmx:
+        return render(request, "diagnosis/_worklist_rows.html", context)
+    # the list that renews itself shows what was recorded when it was opened
+    audit_list(user=request.user, patients={film.study.patient for film in page if film.patient_visible})
+    return render(request, "diagnosis/worklist.html", context)
+
+
+def _page_after(user: User, films: QuerySet[Radiograph], before: str) -> tuple[list[Radiograph], str]:
+    """One keyset page older than the film `before`, and the last film's id when there are more."""
+    if before:
+        last = access.get_visible(Radiograph.objects, user, pk=before)
+        films = films.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, id__lt=last.id))
+    page = list(films[: PAGE_SIZE + 1])
+    return page[:PAGE_SIZE], str(page[PAGE_SIZE - 1].pk) if len(page) > PAGE_SIZE else ""
+
+
+def _query(request: HttpRequest, *, before: str) -> str:
+    """The list's address with its filters, from another film on."""
+    params = request.GET.copy()
+    params.pop("before", None)
+    if before:
+        params["before"] = before
+    return params.urlencode()
+
+
+@require_safe
+def study_detail(request: HttpRequest, study_id: UUID) -> HttpResponse:
+    """The films of one study and what the model says about each."""
+    study = selectors.study_read(user=request.user, study_id=study_id)
+    _study_audit(request.user, study)
+    return render(request, "diagnosis/study_detail.html", films_context(request.user, study, study.films))
+
+
+@require_safe
+def study_status(request: HttpRequest, study_id: UUID) -> HttpResponse:
+    """A fragment: the study's films, or the one named by `film`. It asks again by itself while work is open."""
+    study = selectors.study_read(user=request.user, study_id=study_id)
+    wanted = request.GET.get("film")
+    films = [film for film in study.films if wanted in (None, str(film.pk))]
+    if not films:
+        raise ApplicationError("not_found")
+    context = films_context(request.user, study, films)
+    if any(film.prediction for film in films):
+        _study_audit(request.user, study)
+    return render(request, "diagnosis/_films.html", context)
+
+
+def _study_audit(user: User, study: Study) -> None:
+    patient = study.patient if study.patient_visible else None
+    audit_record(user=user, verb="read", target=study, clinic=study.clinic, patient=patient)
+
+
+@require_safe
+def patient_detail(request: HttpRequest, patient_id: UUID) -> HttpResponse:
+    """Who the patient is, their studies, and each finding over time."""
+    patient = patient_read(user=request.user, patient_id=patient_id)
+    audit_record(user=request.user, verb="read", target=patient, clinic=patient.clinic, patient=patient)
+    studies = list(selectors.studies_read(request.user).filter(patient=patient)[:100])
+    films_judge(request.user, [film for study in studies for film in study.films])
+    context: dict[str, Any] = {
+        "patient": patient,
+        "studies": studies,
+        "charts": history_charts(selectors.patient_history(user=request.user, patient=patient)),
+        "may_send": access.can_at(request.user, Action.STUDY_UPLOAD, patient.clinic),
+        "may_edit": access.can_at(request.user, Action.PATIENT_EDIT, patient.clinic),
+    }
+    return render(request, "diagnosis/patient_detail.html", context)
+
+
+@require_POST
+def job_retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """Staff ask for another try of a failed job."""
+    jobs = Job.objects.select_related("radiograph__study__clinic")
+    job = access.get_visible(jobs, request.user, pk=job_id)
+    from diagnosis.services import queue
+
+    queue.job_retry(user=request.user, job=job)
+    messages.success(request, "The film is in the queue again.")
+    return redirect("study_detail", job.radiograph.study_id)

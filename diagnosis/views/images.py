@@ -1,0 +1,76 @@
+"""Pixels: the film as prepare re-encoded it, and the model's map over it. The only way an image leaves the site.
+
+Checks, then records, then sends; if the record cannot be written nothing is sent.
+May import: Django, `diagnosis.models`, `diagnosis.storage`, `mlcore.display`, `patients`. Never keras.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from django_sendfile import sendfile
+
+from diagnosis.models import Prediction, Radiograph
+from patients import access
+from patients.audit import audit_record
+from patients.errors import ApplicationError
+from patients.models import User
+
+HEADERS = {
+    "Cache-Control": "private, no-store",
+    "Content-Disposition": "inline",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@require_safe
+def radiograph_image(request: HttpRequest, radiograph_id: UUID) -> HttpResponse:
+    """The display PNG of a film. `not_found` while it is not prepared."""
+    film = _film(request.user, radiograph_id)
+    if not film.display_key:
+        raise ApplicationError("not_found")
+    _record(request.user, film, film)
+    from diagnosis import storage
+
+    response = sendfile(request, storage.path_of(film.display_key), mimetype="image/png")
+    return _guarded(response)
+
+
+@require_safe
+def prediction_map(request: HttpRequest, prediction_id: UUID, label: str) -> HttpResponse:
+    """The heat layer of one finding as a transparent PNG of the film's proportions."""
+    predictions = Prediction.objects.visible_to(request.user).select_related("model_version")
+    prediction = predictions.filter(pk=prediction_id).first()
+    if prediction is None or not prediction.map_key:
+        raise ApplicationError("not_found")
+    film = _film(request.user, prediction.radiograph_id)
+    _record(request.user, film, prediction)
+    from diagnosis import storage
+    from mlcore.display import overlay_png
+
+    layer = overlay_png(storage, label)
+    return _guarded(HttpResponse(layer, content_type="image/png"))
+
+
+def _film(user: User, radiograph_id: UUID) -> Radiograph:
+    """The film, when its pixels may be seen: out of scope is 404, in scope but forbidden 403."""
+    films = Radiograph.objects.select_related("clinic", "study__patient")
+    film = access.get_visible(films, user, pk=radiograph_id)
+    if not Radiograph.objects.image_visible_to(user).filter(pk=film.pk).exists():
+        raise ApplicationError("permission_denied")
+    return film
+
+
+def _record(user: User, film: Radiograph, target: Radiograph | Prediction) -> None:
+    audit_record(user=user, verb="read", target=target, clinic=film.clinic, patient=film.study.patient)
+
+
+def _guarded(response: HttpResponse) -> HttpResponse:
+    for name, value in HEADERS.items():
+        response[name] = value
+    response._csp_exempt = True
+    return response

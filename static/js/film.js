@@ -1,0 +1,63 @@
+/* The film page: lay the model's map over the film (button or key H), and say out loud when a film's state changes. */
+"use strict";
+
+document.documentElement.classList.add("js");
+
+/** Load the chosen map over the film, exactly on its pixels, at the chosen strength. */
+function drawMap(film) {
+  const map = film.querySelector(".film-map");
+  const pixels = film.querySelector(".film-pixels");
+  const address = film.querySelector("[data-map-label]").value;
+  if (map.getAttribute("src") !== address) map.src = address;
+  map.style.left = `${pixels.offsetLeft}px`;
+  map.style.top = `${pixels.offsetTop}px`;
+  map.style.width = `${pixels.offsetWidth}px`;
+  map.style.height = `${pixels.offsetHeight}px`;
+  map.style.opacity = film.querySelector("[data-map-opacity]").value / 100;
+}
+
+function toggleMap(film) {
+  const button = film.querySelector("[data-map-toggle]");
+  const shown = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(shown));
+  film.querySelector(".film-map").hidden = !shown;
+  if (shown) drawMap(film);
+}
+
+/** The film under the pointer, with the focus, or the first one: whichever has a map. */
+function filmAtHand() {
+  return document.querySelector(".film:hover [data-map-toggle], .film:focus-within [data-map-toggle]")
+    ?? document.querySelector("[data-map-toggle]");
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-map-toggle]");
+  if (button) toggleMap(button.closest(".film"));
+});
+
+document.addEventListener("input", (event) => {
+  if (!event.target.matches("[data-map-label], [data-map-opacity]")) return;
+  const film = event.target.closest(".film");
+  if (!film.querySelector(".film-map").hidden) drawMap(film);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "h" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input:not([type=range]), textarea, select")) return;
+  const button = filmAtHand();
+  if (button) toggleMap(button.closest(".film"));
+});
+
+window.addEventListener("resize", () => {
+  document.querySelectorAll(".film-map:not([hidden])").forEach((map) => drawMap(map.closest(".film")));
+});
+
+/* Polled fragments replace themselves; only a change of state is announced. */
+const said = new Map();
+document.addEventListener("htmx:afterSettle", () => {
+  const live = document.getElementById("live");
+  document.querySelectorAll(".film").forEach((film) => {
+    if (live && said.has(film.id) && said.get(film.id) !== film.dataset.said) live.textContent = film.dataset.said;
+    said.set(film.id, film.dataset.said);
+  });
+});
