@@ -1,37 +1,216 @@
-"""What every API view shares: closed by default, strict JSON, stable keyset pages.
+"""The rules that every API view follows, plugged in by the settings: who you are, strict bodies, strict parameters,
+stable pages.
 
-May import: DRF, `cxrsite.problems`.
+May import: DRF, knox, django-filter, `cxrsite.problems`, `patients.errors`. What the views of both apps share by
+import lies in `patients/api/base.py`.
 """
 
 from __future__ import annotations
 
-from rest_framework import authentication, pagination, parsers, permissions
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import IO, Any
+from uuid import UUID
+
+import knox.auth
+from django.db.models import Q, QuerySet
+from django.http import UnreadablePostError
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework import authentication, exceptions, metadata, pagination, parsers, permissions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+
+from cxrsite.problems import CsrfFailedError
+from patients.errors import ApplicationError
+
+# --- who you are
+
+
+class TokenAuthentication(knox.auth.TokenAuthentication):
+    """`Authorization: Token …`; a token that is not even text is an unknown token."""
+
+    def authenticate_credentials(self, token: bytes) -> Any:
+        if not token.isalnum():
+            raise exceptions.AuthenticationFailed
+        return super().authenticate_credentials(token)
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """A signed-in browser; answers 401 rather than 403 to nobody."""
+    """A signed-in browser, with the token of its page on every change."""
 
     def authenticate_header(self, request: object) -> str:
         return "Session"
+
+    def enforce_csrf(self, request: Request) -> None:
+        try:
+            super().enforce_csrf(request)
+        except exceptions.PermissionDenied as error:
+            raise CsrfFailedError from error
 
 
 class ClosedByDefault(permissions.BasePermission):
     """Signed in and active, or nothing. What a person may do is decided by `patients.access`."""
 
-    def has_permission(self, request: object, view: object) -> bool:
+    def has_permission(self, request: Request, view: object) -> bool:
         return bool(request.user and request.user.is_authenticated and request.user.is_active)
 
 
-class StrictJSONParser(parsers.JSONParser):
-    """JSON without NaN or Infinity."""
-
-    strict = True
+# --- bodies
 
 
-class KeysetPagination(pagination.CursorPagination):
-    """Pages that stay stable while films arrive: newest first, no count over the table."""
+class StrictJSONParser(parsers.BaseParser):
+    """JSON objects in UTF-8, without NaN or Infinity, without a key twice, of bounded size and depth."""
 
-    ordering = ("-created_at", "-id")
+    media_type = "application/json"
+
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: object = None) -> dict[str, Any]:
+        try:
+            body = json.loads(
+                stream.read().decode(), parse_constant=_refuse_constant, object_pairs_hook=_object_with_each_key_once
+            )
+        except UnreadablePostError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise exceptions.ParseError from error
+        if not isinstance(body, dict):
+            raise exceptions.ParseError
+        return body
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object_with_each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    body = dict(pairs)
+    if len(body) < len(pairs):
+        raise ValueError("a key is given twice")
+    return body
+
+
+class MethodsOnly(metadata.BaseMetadata):
+    """OPTIONS says which methods an address accepts, nothing about its data."""
+
+    def determine_metadata(self, request: Request, view: Any) -> dict[str, list[str]]:
+        return {"methods": view.allowed_methods}
+
+
+# --- parameters
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    """Filters that refuse what they do not know: `invalid_parameter` names the parameter and what it may be."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet, view: Any) -> QuerySet:
+        filterset = self.get_filterset(request, queryset, view)
+        filters = filterset.filters if filterset else {}
+        known = sorted({*filters, *view.paginator.parameters})
+        for name in request.query_params:
+            if name not in known:
+                raise ApplicationError("invalid_parameter", field=name, allowed=", ".join(known))
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            name, sentences = next(iter(filterset.errors.items()))
+            raise ApplicationError("invalid_parameter", field=name, allowed=_allowed(filters[name], sentences))
+        return filterset.qs
+
+
+def _allowed(each: Any, sentences: Iterable[str]) -> str:
+    """The choices of a filter, or what its form field says of the value."""
+    choices = each.extra.get("choices")
+    if choices is None:
+        return _KINDS.get(type(each).__name__, " ".join(sentences))
+    return ", ".join(str(value) for value, _ in (choices.choices if hasattr(choices, "choices") else choices))
+
+
+_KINDS = {
+    "UUIDFilter": "ids",
+    "IsoDateTimeFilter": "dates with time, such as 2026-05-03T10:15:00Z",
+    "NumberFilter": "whole numbers",
+    "BooleanFilter": "true, false",
+}
+
+
+# --- pages
+
+
+class KeysetPagination(pagination.BasePagination):
+    """Pages that stay stable while films arrive: the cursor holds the last row's time and id, and nothing is counted.
+
+    `ordering` is `-created_at` (newest first, the default) or `created_at`; `page_size` is 1 to 200. The answer is
+    `{"next": address or null, "results": […]}`.
+    """
+
+    orderings = ("-created_at", "created_at")
+    parameters = ("cursor", "ordering", "page_size")
     page_size = 50
-    page_size_query_param = "page_size"
     max_page_size = 200
+
+    def paginate_queryset(self, queryset: QuerySet, request: Request, view: object = None) -> list[Any]:
+        ordering = request.query_params.get("ordering", self.orderings[0])
+        if ordering not in self.orderings:
+            raise ApplicationError("invalid_parameter", field="ordering", allowed=", ".join(self.orderings))
+        size = self._size(request.query_params.get("page_size"))
+        sign = "-" if ordering.startswith("-") else ""
+        if cursor := request.query_params.get("cursor"):
+            queryset = queryset.filter(_after(*self._position(cursor), "lt" if sign else "gt"))
+        rows = list(queryset.order_by(f"{sign}created_at", f"{sign}id")[: size + 1])
+        self.next = self._link(request, rows[size - 1]) if len(rows) > size else None
+        return rows[:size]
+
+    def get_paginated_response(self, data: list[Any]) -> Response:
+        return Response({"next": self.next, "results": data})
+
+    def _size(self, given: str | None) -> int:
+        if given is None:
+            return self.page_size
+        if not (given.isascii() and given.isdecimal() and len(given) < 4 and 1 <= int(given) <= self.max_page_size):
+            raise ApplicationError("invalid_parameter", field="page_size", allowed=f"1 to {self.max_page_size}")
+        return int(given)
+
+    def _position(self, cursor: str) -> tuple[datetime, UUID]:
+        try:
+            moment, row = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").split("|")
+            position = datetime.fromisoformat(moment), UUID(row)
+        except ValueError as error:
+            raise _broken_cursor() from error
+        if position[0].tzinfo is None:
+            raise _broken_cursor()
+        return position
+
+    def _link(self, request: Request, row: Any) -> str:
+        cursor = base64.urlsafe_b64encode(f"{row.created_at.isoformat()}|{row.pk}".encode("ascii")).decode("ascii")
+        return replace_query_param(request.build_absolute_uri(), "cursor", cursor)
+
+    # what the OpenAPI schema says of it
+
+    def get_schema_operation_parameters(self, view: object) -> list[dict[str, Any]]:
+        def parameter(name: str, description: str, **schema: object) -> dict[str, Any]:
+            return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+        return [
+            parameter("cursor", "From the `next` address of the page before.", type="string"),
+            parameter("ordering", "Newest or oldest first.", type="string", enum=list(self.orderings)),
+            parameter("page_size", "Rows per page.", type="integer", minimum=1, maximum=self.max_page_size),
+        ]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        following = {"type": "string", "format": "uri", "nullable": True, "description": "The next page."}
+        return {
+            "type": "object",
+            "required": ["next", "results"],
+            "properties": {"next": following, "results": schema},
+        }
+
+
+def _after(moment: datetime, row: UUID, side: str) -> Q:
+    """Rows beyond a position. The first condition alone lets the index on (…, created_at, id) do the work."""
+    return Q(**{f"created_at__{side}e": moment}) & (Q(**{f"created_at__{side}": moment}) | Q(**{f"id__{side}": row}))
+
+
+def _broken_cursor() -> ApplicationError:
+    return ApplicationError("invalid_parameter", field="cursor", allowed="those given in `next`")

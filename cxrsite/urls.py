@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path
@@ -16,6 +17,9 @@ api = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", login_required(SwaggerView.as_view()), name="docs"),
 ]
+
+# One way to sign in, with its lock-out and second factor, for the administration too.
+admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),

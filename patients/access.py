@@ -104,6 +104,12 @@ def can_at(user: User, action: Action, clinic: Clinic) -> bool:
     return clinic_ids(user, action).filter(clinic=clinic).exists()
 
 
+def actions_of(roles: set[str], clinic: Clinic) -> list[Action]:
+    """Everything that these roles may do at this clinic, in the order of the table."""
+    unread = UNREAD_RESULT_ACTIONS if clinic.show_unread_results and roles & UNREAD_RESULT_ROLES else frozenset()
+    return [action for action, allowed in MATRIX.items() if roles & allowed or action in unread]
+
+
 def require_at(user: User, action: Action, clinic: Clinic) -> None:
     """Raise `permission_denied` (403) unless the user may do `action` at this clinic."""
     if not can_at(user, action, clinic):

@@ -114,7 +114,10 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_REQUIRED = bool(env.MFA_REQUIRED)
 
 AXES_VERBOSE = False
+# Failed sign-ins are counted once, by axes in the database: allauth would count them per process, in its cache.
+ACCOUNT_RATE_LIMITS = {"login_failed": None}
 AXES_FAILURE_LIMIT = 5
+AXES_RESET_ON_SUCCESS = True
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "cxrsite.accounts.lockout_response"
@@ -167,20 +170,22 @@ SENDFILE_URL = "/protected"
 MAX_UPLOAD_BYTES = env.MAX_UPLOAD_MB * 1_000_000
 FILE_UPLOAD_HANDLERS = ["diagnosis.uploads.FilmUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = str(VAR_DIR / "incoming")
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "cxrsite.api.TokenAuthentication",
         "cxrsite.api.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["cxrsite.api.ClosedByDefault"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["cxrsite.api.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "cxrsite.api.KeysetPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["cxrsite.api.StrictFilterBackend"],
+    "DEFAULT_METADATA_CLASS": "cxrsite.api.MethodsOnly",
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
         "rest_framework.throttling.AnonRateThrottle",
@@ -188,17 +193,23 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_THROTTLE_RATES": {"anon": "30/min", "user": "1200/min"},
     "EXCEPTION_HANDLER": "cxrsite.problems.exception_handler",
-    "PAGE_SIZE": 50,
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(days=90), "AUTH_HEADER_PREFIX": "Token", "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Chest X-ray reading API",
     "DESCRIPTION": "Send chest films, follow their jobs, read what the model says with its model and thresholds.",
     "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["cxrsite.api.ClosedByDefault"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "cxrsite.openapi.document_problems",
+    ],
 }
 
 for _folder in (Path(FILE_UPLOAD_TEMP_DIR), MEDIA_ROOT, MODEL_ROOT):

@@ -1,0 +1,82 @@
+"""By what lists can be narrowed. A filter never reaches what the user may not see.
+
+May import: django-filter, `diagnosis.models`, `diagnosis.selectors`.
+"""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django_filters import CharFilter, ChoiceFilter, IsoDateTimeFilter, UUIDFilter
+from django_filters.rest_framework import FilterSet
+
+from diagnosis import selectors
+from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Study
+
+
+class ArrivalFilter(FilterSet):
+    """Everything has an arrival; films are sent for a patient at a clinic."""
+
+    created_after = IsoDateTimeFilter("created_at", "gte")
+    created_before = IsoDateTimeFilter("created_at", "lt")
+
+
+class StudyFilter(ArrivalFilter):
+    patient = UUIDFilter()
+    clinic = UUIDFilter()
+    urgency = ChoiceFilter(choices=Study.Urgency)
+    accession_number = CharFilter()
+
+    class Meta:
+        model = Study
+        fields: list[str] = []
+
+
+class RadiographFilter(ArrivalFilter):
+    study = UUIDFilter()
+    patient = UUIDFilter("study__patient")
+    clinic = UUIDFilter()
+    state = ChoiceFilter(choices=Radiograph.State)
+    code = CharFilter()
+    sha256 = CharFilter(help_text="Hash of the bytes that were sent.")
+    progress = ChoiceFilter(choices=[(key, key) for key in selectors.PROGRESS], method="by_progress")
+    word = ChoiceFilter(choices=Finding.Word, method="by_word", help_text="Of any finding that you may see.")
+
+    class Meta:
+        model = Radiograph
+        fields: list[str] = []
+
+    def by_progress(self, films: QuerySet[Radiograph], name: str, progress: str) -> QuerySet[Radiograph]:
+        return films.filter(selectors.PROGRESS[progress])
+
+    def by_word(self, films: QuerySet[Radiograph], name: str, word: str) -> QuerySet[Radiograph]:
+        return films.filter(selectors.said_of_film(self.request.user, word))
+
+
+class JobFilter(ArrivalFilter):
+    radiograph = UUIDFilter()
+    study = UUIDFilter("radiograph__study")
+    kind = ChoiceFilter(choices=Job.Kind)
+    state = ChoiceFilter(choices=Job.State)
+
+    class Meta:
+        model = Job
+        fields: list[str] = []
+
+
+class PredictionFilter(ArrivalFilter):
+    radiograph = UUIDFilter()
+    study = UUIDFilter("radiograph__study")
+    patient = UUIDFilter("radiograph__study__patient")
+    model_version = UUIDFilter()
+
+    class Meta:
+        model = Prediction
+        fields: list[str] = []
+
+
+class ModelVersionFilter(FilterSet):
+    status = ChoiceFilter(choices=ModelVersion.Status)
+
+    class Meta:
+        model = ModelVersion
+        fields: list[str] = []

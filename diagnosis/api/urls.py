@@ -1,0 +1,30 @@
+"""API addresses of the flow. May import: `diagnosis.api` views."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from diagnosis.api.reads import HistoryView, ModelVersionViewSet, PredictionMapView, RadiographImageView, StatusView
+from diagnosis.api.views import JobViewSet, PredictionViewSet, RadiographViewSet, StudyViewSet
+
+LIST, ONE = {"get": "list"}, {"get": "retrieve"}
+
+urlpatterns = [
+    path("patients/<str:pk>/history/", HistoryView.as_view(), name="patient-history"),
+    path("studies/", StudyViewSet.as_view(LIST | {"post": "create"}), name="study-list"),
+    path("studies/<str:pk>/", StudyViewSet.as_view(ONE), name="study"),
+    path("studies/<str:pk>/radiographs/", StudyViewSet.as_view({"post": "radiographs"}), name="study-radiographs"),
+    path("radiographs/", RadiographViewSet.as_view(LIST), name="radiograph-list"),
+    path("radiographs/<str:pk>/", RadiographViewSet.as_view(ONE), name="radiograph"),
+    path("radiographs/<str:pk>/image/", RadiographImageView.as_view(), name="radiograph-image"),
+    path("jobs/", JobViewSet.as_view(LIST), name="job-list"),
+    path("jobs/<str:pk>/", JobViewSet.as_view(ONE), name="job"),
+    path("jobs/<str:pk>/retry/", JobViewSet.as_view({"post": "retry"}), name="job-retry"),
+    path("jobs/<str:pk>/cancel/", JobViewSet.as_view({"post": "cancel"}), name="job-cancel"),
+    path("predictions/", PredictionViewSet.as_view(LIST), name="prediction-list"),
+    path("predictions/<str:pk>/", PredictionViewSet.as_view(ONE), name="prediction"),
+    path("predictions/<str:pk>/map/<str:label>/", PredictionMapView.as_view(), name="prediction-map"),
+    path("model-versions/", ModelVersionViewSet.as_view(LIST), name="model-version-list"),
+    path("model-versions/<str:pk>/", ModelVersionViewSet.as_view(ONE), name="model-version"),
+    path("status/", StatusView.as_view(), name="status"),
+]

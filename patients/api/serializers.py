@@ -1,0 +1,109 @@
+"""Patients, identifiers and the user's own rights, as the API takes and gives them.
+
+May import: DRF, `patients.api.base`, `patients.models`, `patients.access`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from patients import access
+from patients.api.base import DayField, StrictSerializer, TextField
+from patients.models import Patient, Role
+
+
+class IdentifierSerializer(StrictSerializer):
+    """A number by which some system knows the patient."""
+
+    system = TextField(max_length=64, default="MRN", help_text="MRN, ABHA, or DICOM for the PatientID of a device")
+    value = TextField(max_length=64)
+
+
+class PatientEditSerializer(StrictSerializer):
+    """What may be corrected; what is not sent stays."""
+
+    name = TextField(max_length=200)
+    birth_date = DayField(required=False, allow_null=True)
+    birth_year = serializers.IntegerField(required=False, help_text="where nobody knows the date")
+    sex = serializers.ChoiceField(Patient.Sex, required=False)
+    phone = TextField(max_length=32, required=False, allow_blank=True)
+    abha_number = TextField(max_length=20, required=False, allow_blank=True)
+
+
+class PatientNewSerializer(PatientEditSerializer):
+    """A person to be registered, by birth date or birth year."""
+
+    identifiers = IdentifierSerializer(many=True, required=False)
+    clinic = serializers.CharField(required=False, help_text="needed by who may register at several clinics")
+
+
+class PatientSerializer(serializers.Serializer):
+    """A registered patient."""
+
+    id = serializers.UUIDField()
+    clinic = serializers.UUIDField(source="clinic_id")
+    name = serializers.CharField()
+    birth_date = serializers.DateField(allow_null=True)
+    birth_year = serializers.IntegerField()
+    sex = serializers.ChoiceField(Patient.Sex)
+    phone = serializers.CharField()
+    abha_number = serializers.CharField()
+    identifiers = IdentifierSerializer(many=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class MatchSerializer(serializers.Serializer):
+    """A patient who may be the same person, why, and how alike (1.0: the same number or name)."""
+
+    patient = PatientSerializer()
+    reasons = serializers.ListField(child=serializers.CharField())
+    score = serializers.FloatField()
+
+
+class MatchesSerializer(serializers.Serializer):
+    matches = MatchSerializer(many=True)
+
+
+class ClinicRightsSerializer(serializers.Serializer):
+    """A clinic of the user, with the roles held there now and all that they allow."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    code = serializers.CharField()
+    roles = serializers.ListField(child=serializers.ChoiceField(Role))
+    may = serializers.ListField(child=serializers.ChoiceField([action.value for action in access.Action]))
+
+
+class MeSerializer(serializers.Serializer):
+    """The user who asks."""
+
+    username = serializers.CharField()
+    name = serializers.CharField()
+    is_system_admin = serializers.BooleanField()
+    clinics = ClinicRightsSerializer(many=True)
+
+
+def me(user: Any) -> dict[str, Any]:
+    """What `MeSerializer` shows of a user: one query."""
+    clinics: dict[Any, dict[str, Any]] = {}
+    for held in access.active_memberships(user).select_related("clinic").order_by("clinic__name", "role"):
+        clinic = clinics.setdefault(held.clinic_id, {"clinic": held.clinic, "roles": []})
+        clinic["roles"].append(held.role)
+    return {
+        "username": user.username,
+        "name": user.get_full_name(),
+        "is_system_admin": access.is_system_admin(user),
+        "clinics": [
+            {
+                "id": each["clinic"].pk,
+                "name": each["clinic"].name,
+                "code": each["clinic"].code,
+                "roles": each["roles"],
+                "may": access.actions_of(set(each["roles"]), each["clinic"]),
+            }
+            for each in clinics.values()
+        ],
+    }
