@@ -21,6 +21,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
 
+def lockout_username(request: HttpRequest, credentials: dict[str, str] | None = None) -> str:
+    """Whose failed sign-ins are counted together: a name in other letters is the same name."""
+    return (credentials or {}).get("username", "").casefold()
+
+
 def lockout_response(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Too many sign-in attempts: the same answer whether or not the user exists."""
     return problems.error_page(request, ApplicationError("account_locked"))

@@ -56,6 +56,8 @@ class MfaRequiredMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if settings.MFA_REQUIRED and request.user.is_authenticated and not self._allowed(request):
+            if request.path.startswith("/api/"):
+                return problems.error_page(request, ApplicationError("mfa_required"))
             return redirect("mfa_index")
         return self.get_response(request)
 

@@ -74,7 +74,9 @@ class PatientForm(forms.Form):
         super().__init__(*args, **kwargs)
 
     def refuse(self, error: ApplicationError) -> None:
-        """Show a refusal of the service beside the field that it names."""
+        """Show a refusal of the service beside the field that it names; what the form cannot mend is raised again."""
+        if error.status not in (400, 409):
+            raise error
         named = error.params.get("field")
         for field, sentences in (error.fields or {named: [error.detail]}).items():
             self.add_error(field if field in self.fields else None, sentences)
