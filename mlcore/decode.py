@@ -71,6 +71,7 @@ def decode(data: bytes) -> DecodedImage:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # odd headers are the decoders' small talk; what counts is raised
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             pixels = read(data, facts)
     except (ImageRefusedError, MemoryError):
         raise

@@ -52,9 +52,10 @@ _CONVERTIBLE_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"\0\0\0\x0
 _CONVERT_HINT = " Convert it to PNG, JPEG or DICOM."
 
 _PATIENT_ID = re.compile(r"patient\s*'?s?[\s_]*(?:id|number|no\.?)\s*[=:]\s*([\w./-]{1,64})", re.I)
-_PATIENT_NUMBER = re.compile(r"\bpatient\s+#?([\w./-]*\d[\w./-]*)", re.I)
+_PATIENT_NUMBER = re.compile(r"\bpatient\s+#?([\w./-]{0,40}\d[\w./-]{0,40})", re.I)
 _PATIENT_NAME = re.compile(r"patient\s*'?s?[\s_]*name\s*[=:]\s*([^\n;,|=]{1,64})", re.I)
-_CARET_NAME = re.compile(r"([^\W\d_][\w'-]*(?:\^[\w'.-]+(?: [\w'.-]+)?)+)")
+_CARET_NAME = re.compile(r"(?<![\w'-])([^\W\d_][\w'-]*(?:\^[\w'.-]+(?: [\w'.-]+)?)+)")
+_MAX_TEXT = 1 << 16
 _BIRTH_DATE = re.compile(r"(?:birth[\s_]*date|date[\s_]*of[\s_]*birth|\bdob)\s*[=:]\s*(\d{4}-?\d\d-?\d\d)", re.I)
 
 
@@ -115,7 +116,8 @@ def _is_bare_data_set(head: bytes) -> bool:
     """A DICOM data set without its Part 10 header: it begins with a short element of group 0002 or 0008."""
     if len(head) < 8 or head[:2] not in (b"\x08\0", b"\0\x08", b"\x02\0"):
         return False
-    return head[3] == 0 and (head[4:6].isalpha() or head[6:8] == b"\0\0") or head[2] == 0 and head[4:6].isalpha()
+    is_explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return 0 in head[2:4] and (is_explicit or head[6:8] == b"\0\0")
 
 
 def _named(name: str) -> str | None:
@@ -179,7 +181,7 @@ def _warning(code: str, **params: object) -> FilmWarning:
 
 def _identity(texts: Iterable[str]) -> FileIdentity:
     """Text that exporters write into EXIF, PNG and GIF comments: "PatientID=0042", "PATIENT DOE^JOHN"."""
-    text = "\n".join(texts)
+    text = "\n".join(texts)[:_MAX_TEXT]
     patient_id = _first(text, _PATIENT_ID, _PATIENT_NUMBER)
     name = _first(text, _PATIENT_NAME, _CARET_NAME)
     if is_anonymous(name):

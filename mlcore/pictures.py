@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from PIL import ExifTags, Image
@@ -20,8 +21,10 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 PILLOW_FORMATS = ("JPEG", "PNG", "GIF")
 
-_CHUNK = 1 << 20
-_MAX_PARTS = 200_000  # markers, chunks or blocks: a real film has a few hundred
+# Far above any real film; below what makes Pillow slow (it joins comments and EXIF parts one by one).
+_MAX_MARKERS, _MAX_JPEG_HEADER = 5_000, 8 << 20
+_MAX_PNG_CHUNKS = 50_000
+_MAX_GIF_PARTS, _MAX_GIF_TEXT_BLOCKS, _MAX_GIF_IMAGE_BLOCKS = 1_000, 1_000, 1_000_000
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ORIENTATION_SWAPS_SIDES = frozenset({5, 6, 7, 8})
@@ -87,9 +90,9 @@ def _exactly(stream: BinaryIO, count: int) -> bytes:
 
 
 def _jpeg_outline(stream: BinaryIO) -> Outline:
-    width = height = bits = 0
+    width = height = bits = header = 0
     _exactly(stream, 2)
-    for _ in range(_MAX_PARTS):
+    for _ in range(_MAX_MARKERS):
         marker = _next_jpeg_marker(stream)
         if marker is None or marker == 0xD9:
             if not width:
@@ -103,21 +106,26 @@ def _jpeg_outline(stream: BinaryIO) -> Outline:
             bits, height, width = frame[0], int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
             length -= 5
         stream.seek(max(length, 0), 1)
+        header += length
+        if header > _MAX_JPEG_HEADER:
+            break
     raise ValueError("too many markers")
 
 
 def _next_jpeg_marker(stream: BinaryIO) -> int | None:
     """The next marker code, skipping entropy-coded data (in which 0xFF is stuffed or a restart)."""
+    size = 64
     while True:
         start = stream.tell()
-        chunk = stream.read(_CHUNK)
+        chunk = stream.read(size)
         found = _JPEG_MARKER.search(chunk)
         if found:
             stream.seek(start + found.end())
             return chunk[found.end() - 1]
-        if len(chunk) < _CHUNK:
+        if len(chunk) < size:
             return None
         stream.seek(-1, 1)  # a marker may lie across the border
+        size = min(8 * size, 1 << 20)
 
 
 def _png_outline(stream: BinaryIO) -> Outline:
@@ -128,7 +136,7 @@ def _png_outline(stream: BinaryIO) -> Outline:
     header = _exactly(stream, 13)
     width, height, bits = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big"), header[8]
     stream.seek(4, 1)
-    for _ in range(_MAX_PARTS):
+    for _ in range(_MAX_PNG_CHUNKS):
         part = stream.read(8)
         if len(part) < 8:
             return Outline(width, height, bits, None)
@@ -142,21 +150,23 @@ def _gif_outline(stream: BinaryIO) -> Outline:
     header = _exactly(stream, 13)
     width, height = int.from_bytes(header[6:8], "little"), int.from_bytes(header[8:10], "little")
     _skip_colour_table(stream, header[10])
-    for _ in range(_MAX_PARTS):
+    text_blocks, image_blocks = iter(range(_MAX_GIF_TEXT_BLOCKS)), iter(range(_MAX_GIF_IMAGE_BLOCKS))
+    for _ in range(_MAX_GIF_PARTS):
         lead = stream.read(1)
         if lead == b"\x3b":
             return Outline(width, height, 8, stream.tell())
         if lead == b"\x21":
             stream.read(1)
+            _skip_sub_blocks(stream, text_blocks)
         elif lead == b"\x2c":
             frame = stream.read(9)
             if len(frame) < 9:
                 break
             _skip_colour_table(stream, frame[8])
             stream.read(1)
+            _skip_sub_blocks(stream, image_blocks)
         else:
             break
-        _skip_sub_blocks(stream)
     return Outline(width, height, 8, None)
 
 
@@ -165,8 +175,11 @@ def _skip_colour_table(stream: BinaryIO, flags: int) -> None:
         stream.seek(3 << ((flags & 7) + 1), 1)
 
 
-def _skip_sub_blocks(stream: BinaryIO) -> None:
-    while size := stream.read(1):
-        if size == b"\0":
+def _skip_sub_blocks(stream: BinaryIO, budget: Iterator[int]) -> None:
+    """To the end of a chain of sub-blocks; `budget` is what the whole file may still spend."""
+    for _ in budget:
+        size = stream.read(1)
+        if size in (b"", b"\0"):
             return
         stream.seek(size[0], 1)
+    raise ValueError("too many blocks")

@@ -86,7 +86,7 @@ def as_dicom(
     window: tuple[float, float] | None = None,
     **attributes: object,
 ) -> bytes:
-    """A Part 10 file. `bits` stored (8 or 9 to 16), `window` (centre, width); other attributes by keyword, None deletes.
+    """A Part 10 file. `bits` stored (8 or 9 to 16), `window` (centre, width); others by keyword, None deletes.
 
     The SOP instance UID is new each time unless `SOPInstanceUID` is given.
     """
