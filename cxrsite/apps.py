@@ -7,4 +7,4 @@ class SiteConfig(AppConfig):
     name = "cxrsite"
 
     def ready(self) -> None:
-        from cxrsite import checks  # noqa: F401  registers the checks
+        from cxrsite import celery, checks  # noqa: F401  the application that publishes hints; the start-up checks

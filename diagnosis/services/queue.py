@@ -1,0 +1,256 @@
+"""The job queue: claims, leases, fences, outcomes, and hints. PostgreSQL owns every job; a hint may be lost or doubled.
+
+May import: Django, Celery's publisher, `diagnosis.models`, `patients.access`, `patients.audit`. Only the database's
+clock decides. Used by `prepare`, `infer` and `recovery`, and by staff through pages, API and admin.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import BigIntegerField, F, Func, QuerySet, Value
+from django.db.models.functions import Now
+
+from diagnosis.models import Job
+from diagnosis.models.job import MAX_ATTEMPTS
+from patients import access
+from patients.access import Action
+from patients.audit import audit_record
+from patients.errors import ApplicationError
+from patients.models import User
+
+log = logging.getLogger("diagnosis.queue")
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
+#: A publisher waits no longer than this for Redis.
+HINT_SECONDS = 2
+HINT_EXPIRES_SECONDS = 300
+#: Redis gives lower numbers first: the sweep (0) overtakes any number of hints.
+HINT_PRIORITY = 9
+RELEASE_TRIES = 10
+EXIT_PAST_DEADLINE = 70
+
+
+class StaleFenceError(Exception):
+    """The job is no longer ours: its lease ran out and somebody else may hold it. Nothing was written."""
+
+
+# --- claim
+
+
+@transaction.atomic
+def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UUID] = ()) -> list[Job]:
+    """Take up to `limit` waiting jobs, most urgent first, all for one model version: running, one attempt counted,
+    each with a lease and a fence of its own. A job that must run alone comes alone; so does one that happens to."""
+    waiting = (
+        Job.objects.select_for_update(skip_locked=True)
+        .filter(kind=kind, state=Job.State.QUEUED)
+        .exclude(model_version__in=skip_models)
+        .order_by("priority", "queued_at", "id")
+    )
+    first = waiting.first()
+    if first is None:
+        return []
+    batch = [first]
+    if limit > 1 and not first.solo:
+        batch = list(waiting.filter(model_version=first.model_version_id, solo=False)[:limit])
+    claimed = Job.objects.filter(pk__in=[job.pk for job in batch])
+    claimed.update(
+        state=Job.State.RUNNING,
+        attempt=F("attempt") + 1,
+        solo=first.solo or len(batch) == 1,
+        fence=Func(Value("diagnosis_job_fence"), function="nextval", output_field=BigIntegerField()),
+        lease_until=Now() + _lease(),
+        worker=worker[:128],
+        started_at=Now(),
+        finished_at=None,
+    )
+    return list(claimed.select_related("radiograph__study", "radiograph__clinic", "model_version").order_by("fence"))
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.JOB_LEASE_SECONDS)
+
+
+@contextmanager
+def leases_held(jobs: Sequence[Job]) -> Iterator[None]:
+    """Renew the leases from a thread of its own until the block ends. Past the deadline the process ends instead:
+    whatever hangs, hangs no longer, and the sweeper takes the jobs back."""
+    done = threading.Event()
+    fences = [job.fence for job in jobs]
+    thread = threading.Thread(target=_renew, args=(fences, done), name="leases", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(timeout=5)
+
+
+def _renew(fences: Sequence[int | None], done: threading.Event) -> None:
+    deadline = time.monotonic() + settings.JOB_DEADLINE_SECONDS
+    while not done.wait(min(settings.JOB_LEASE_SECONDS / 3, max(deadline - time.monotonic(), 0))):
+        if time.monotonic() >= deadline:
+            log.critical("a job passed its deadline of %s s; this process ends", settings.JOB_DEADLINE_SECONDS)
+            _exit(EXIT_PAST_DEADLINE)
+            return
+        try:
+            Job.objects.filter(fence__in=fences, state=Job.State.RUNNING).update(lease_until=Now() + _lease())
+        except DatabaseError:
+            log.warning("a lease could not be renewed")
+            connection.close()
+    connection.close()
+
+
+_exit = os._exit
+
+
+# --- outcomes, each guarded by the fence
+
+
+def job_finish(job: Job, *, timings_ms: Mapping[str, float] | None = None) -> None:
+    """running → succeeded, in the caller's transaction. Raises StaleFenceError, and the caller's rows go with it."""
+    timings = {name: round(value, 1) for name, value in (timings_ms or {}).items()}
+    _leave(job, state=Job.State.SUCCEEDED, timings_ms=timings, error_code="")
+
+
+def job_fail(job: Job, code: str) -> None:
+    """running → failed for good; only staff can ask again. Raises StaleFenceError."""
+    with transaction.atomic():
+        _leave(job, state=Job.State.FAILED, error_code=code)
+        job_record(job, outcome=code)
+    log.error("%s job %s failed: %s", job.kind, job.pk, code)
+
+
+def job_record(job: Job, *, outcome: str = "ok") -> None:
+    """A worker's entry in the audit of the film's patient."""
+    radiograph = job.radiograph
+    audit_record(
+        user=None,
+        verb=job.kind,
+        target=radiograph,
+        clinic=radiograph.clinic,
+        patient=radiograph.study.patient,
+        outcome=outcome,
+    )
+
+
+def _leave(job: Job, **values: Any) -> None:
+    held = Job.objects.filter(pk=job.pk, fence=job.fence, state=Job.State.RUNNING)
+    if held.update(lease_until=None, finished_at=Now(), **values) != 1:
+        raise StaleFenceError(str(job.pk))
+
+
+def jobs_release(jobs: Sequence[Job]) -> None:
+    """running → queued without costing an attempt: the machine was at fault, not the film.
+
+    While the database is away it waits for it; when that lasts, the leases run out and the sweeper decides.
+    """
+    held = _held(jobs)
+    for _ in range(RELEASE_TRIES):
+        try:
+            held.update(attempt=F("attempt") - 1, **_QUEUED_AGAIN)
+            return
+        except DATABASE_AWAY:
+            connection.close()
+            time.sleep(1)
+
+
+def jobs_return(jobs: Sequence[Job], *, code: str) -> None:
+    """After a fault that may be the film's: queued again, or failed with `code` at the last attempt."""
+    with transaction.atomic():
+        again = running_return(_held(jobs), code=code)
+    if again:
+        hint_publish(jobs[0].kind, count=again)
+
+
+def running_return(running: QuerySet[Job], *, code: str) -> int:
+    """Take running jobs back, in the caller's transaction; how many are queued again.
+
+    Films of a shared infer batch do not pay for their neighbour: they come back to run alone, the attempt not
+    counted. A job that ran alone fails with `code` once its attempts are used up.
+    """
+    shared = running.filter(kind=Job.Kind.INFER, solo=False)
+    again = shared.update(attempt=F("attempt") - 1, **(_QUEUED_AGAIN | {"solo": True}))
+    for job in running.filter(attempt__gte=MAX_ATTEMPTS).select_related("radiograph__study", "radiograph__clinic"):
+        job_fail(job, code)
+    return again + running.update(**_QUEUED_AGAIN)
+
+
+_QUEUED_AGAIN: dict[str, Any] = {"state": Job.State.QUEUED, "lease_until": None, "started_at": None, "worker": ""}
+
+
+def _held(jobs: Sequence[Job]) -> QuerySet[Job]:
+    return Job.objects.filter(fence__in=[job.fence for job in jobs], state=Job.State.RUNNING)
+
+
+# --- staff
+
+
+def job_retry(*, user: User, job: Job) -> Job:
+    """failed → queued with fresh attempts. Raises `permission_denied` and `job_not_retriable`."""
+    changes: dict[str, Any] = {"attempt": 0, "retries": F("retries") + 1, "error_code": "", "queued_at": Now()}
+    changes |= {"state": Job.State.QUEUED, "started_at": None, "finished_at": None}
+    try:
+        _staff_move(user, job, Job.State.FAILED, changes, verb="retry", refusal="job_not_retriable")
+    except IntegrityError as error:  # another job does the same work already
+        raise ApplicationError("job_not_retriable") from error
+    hint_publish(job.kind)
+    return job
+
+
+def job_cancel(*, user: User, job: Job) -> Job:
+    """queued → cancelled. Raises `permission_denied` and `job_not_cancellable`."""
+    changes = {"state": Job.State.CANCELLED, "finished_at": Now()}
+    _staff_move(user, job, Job.State.QUEUED, changes, verb="cancel", refusal="job_not_cancellable")
+    return job
+
+
+@transaction.atomic
+def _staff_move(user: User, job: Job, before: str, changes: dict[str, Any], *, verb: str, refusal: str) -> None:
+    clinic = job.radiograph.clinic
+    if not access.is_system_admin(user):
+        access.require_at(user, Action.JOB_RETRY, clinic)
+    if Job.objects.filter(pk=job.pk, state=before).update(**changes) != 1:
+        raise ApplicationError(refusal)
+    patient = job.radiograph.study.patient
+    audit_record(user=user, verb=verb, target=job, clinic=clinic, patient=patient)
+    job.refresh_from_db()
+
+
+# --- hints
+
+
+def hint_publish(kind: str, count: int = 1) -> bool:
+    """Wake a worker of this kind, best effort and after the commit. False when Redis could not be told in time."""
+    options = {
+        **current_app.conf.broker_transport_options,
+        "socket_timeout": HINT_SECONDS,
+        "socket_connect_timeout": HINT_SECONDS,
+        "max_retries": 0,
+    }
+    try:
+        with current_app.connection(transport_options=options) as broker:
+            for _ in range(count):
+                current_app.send_task(
+                    f"diagnosis.{kind}",
+                    connection=broker,
+                    retry=False,
+                    expires=HINT_EXPIRES_SECONDS,
+                    priority=HINT_PRIORITY,
+                )
+    except Exception as error:  # kombu and redis-py raise many kinds; the sweeper finds the job anyway
+        log.warning("no hint for %s: %s", kind, type(error).__name__)
+        return False
+    return True

@@ -1,0 +1,208 @@
+"""Files of films on disk, durable before any row names them: originals by the hash of their bytes, written once, and
+what the stages derive from them.
+
+May import: NumPy, Django's settings, `mlcore.preprocess`, `mlcore.contracts`, `patients.errors`. Layout under
+MEDIA_ROOT: `originals/<sha[:2]>/<sha>` and `derived/<sha[:2]>/<sha>/<name>`. The web tier deletes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+
+from mlcore.contracts import ImageArray, ModelInput
+from mlcore.preprocess import read_model_input, write_model_input
+from patients.errors import ApplicationError
+
+ORIGINALS = "originals"
+#: Marks a file that is not complete yet; the sweeper removes what a killed process left.
+DRAFT_SUFFIX = ".draft"
+_NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK}
+
+
+def path_of(key: str) -> Path:
+    """Where the file of a key lies."""
+    return Path(settings.MEDIA_ROOT) / key
+
+
+def original_key(sha256: str) -> str:
+    return f"{ORIGINALS}/{sha256[:2]}/{sha256}"
+
+
+def derived_key(sha256: str, name: str) -> str:
+    """The key of a file that a stage derives from the original with this hash."""
+    if os.path.basename(name) != name or name.startswith("."):
+        raise ValueError("a derived file has a plain name")
+    return f"derived/{sha256[:2]}/{sha256}/{name}"
+
+
+# --- originals
+
+
+def original_store(source: Path, sha256: str) -> None:
+    """Keep the bytes of `source`, whose hash is `sha256`: on return they survive a power cut.
+
+    What is stored stays as it is; only a copy that rotted is replaced. Raises `storage_unavailable`, and then leaves
+    no partial file.
+    """
+    target = path_of(original_key(sha256))
+    with _disk():
+        _make_folder(target.parent)
+        if not (target.exists() and _file_sha256(target) == sha256):
+            with _draft(target) as draft:
+                _link_or_copy(source, draft)
+                os.chmod(draft, 0o440)
+                _sync(draft)
+        _sync(target.parent)
+
+
+def original_read(sha256: str) -> bytes:
+    """The stored bytes. Raises `image_integrity` when they are gone or no longer have this hash, and
+    `storage_unavailable` when the disk itself is."""
+    path = path_of(original_key(sha256))
+    with _disk():
+        if not path.exists() and path_of(ORIGINALS).is_dir():
+            raise ApplicationError("image_integrity")
+        content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ApplicationError("image_integrity")
+    return content
+
+
+def originals_stored() -> Iterator[Path]:
+    """Every stored original."""
+    for folder in sorted(path_of(ORIGINALS).glob("[0-9a-f][0-9a-f]")):
+        yield from (path for path in sorted(folder.iterdir()) if not path.name.endswith(DRAFT_SUFFIX))
+
+
+# --- what the stages derive
+
+
+def display_write(sha256: str, png: bytes) -> str:
+    """Store the display image; its key."""
+    return _derived_write(derived_key(sha256, "display.png"), png)
+
+
+def input_write(value: ModelInput) -> None:
+    """Store a model input beside its original, by its preprocessing."""
+    buffer = io.BytesIO()
+    write_model_input(buffer, value)
+    _derived_write(_input_key(value.image_sha256, value.preprocessing), buffer.getvalue())
+
+
+def input_read(sha256: str, preprocessing: str) -> ModelInput:
+    """The model input of an original. Its `image_sha256` is the one found inside the file.
+
+    Raises `image_integrity` when it is gone or damaged, `storage_unavailable` when the disk is.
+    """
+    with _disk():
+        try:
+            content = path_of(_input_key(sha256, preprocessing)).read_bytes()
+        except FileNotFoundError as error:
+            raise ApplicationError("image_integrity") from error
+    try:
+        return read_model_input(io.BytesIO(content))
+    except Exception as error:  # zip and NumPy raise many things on damaged bytes
+        raise ApplicationError("image_integrity") from error
+
+
+def maps_write(sha256: str, model_sha256: str, labels: Sequence[str], maps: ImageArray) -> str:
+    """Store the class-activation maps (rows, columns, labels) of one film by one model; their key."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, labels=np.array(labels), maps=maps.astype(np.float16))
+    return _derived_write(derived_key(sha256, f"maps-{model_sha256[:16]}.npz"), buffer.getvalue())
+
+
+def maps_read(key: str) -> tuple[tuple[str, ...], ImageArray]:
+    """The labels and their maps, float32 (rows, columns, labels), as `maps_write` stored them.
+
+    Raises `not_found` when there are none, `storage_unavailable` when the disk is away.
+    """
+    with _disk():
+        try:
+            content = path_of(key).read_bytes()
+        except FileNotFoundError as error:
+            raise ApplicationError("not_found") from error
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return tuple(str(label) for label in stored["labels"]), stored["maps"].astype(np.float32)
+
+
+def _input_key(sha256: str, preprocessing: str) -> str:
+    return derived_key(sha256, f"{preprocessing}.npz")
+
+
+def _derived_write(key: str, content: bytes) -> str:
+    """Written aside, then renamed: a reader sees the old file or the new one. Raises `storage_unavailable`."""
+    target = path_of(key)
+    with _disk():
+        _make_folder(target.parent)
+        with _draft(target) as draft:
+            draft.write_bytes(content)
+            os.chmod(draft, 0o644)  # the web server sends display images
+            _sync(draft)
+        _sync(target.parent)
+    return key
+
+
+# --- the disk
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Whatever the disk refuses is `storage_unavailable`."""
+    try:
+        yield
+    except OSError as error:
+        raise ApplicationError("storage_unavailable") from error
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """A file beside `target` to be written and synced, which then takes its place; removed when that fails."""
+    draft = target.parent / f".{uuid.uuid4().hex}{DRAFT_SUFFIX}"
+    try:
+        yield draft
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        shutil.copyfile(source, target)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents so that they survive a power cut too."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
