@@ -16,7 +16,6 @@ from uuid import UUID
 
 import knox.auth
 from django.db.models import Q, QuerySet
-from django.http import UnreadablePostError
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import authentication, exceptions, metadata, pagination, parsers, permissions
 from rest_framework.request import Request
@@ -61,18 +60,17 @@ class ClosedByDefault(permissions.BasePermission):
 # --- bodies
 
 
-class StrictJSONParser(parsers.BaseParser):
-    """JSON objects in UTF-8, without NaN or Infinity, without a key twice, of bounded size and depth."""
+class StrictJSONParser(parsers.JSONParser):
+    """JSON objects in UTF-8, without NaN or Infinity, without a key twice, of bounded size and depth.
 
-    media_type = "application/json"
+    Being a `JSONParser` it is handed a body of at most `DATA_UPLOAD_MAX_MEMORY_SIZE` bytes.
+    """
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: object = None) -> dict[str, Any]:
         try:
             body = json.loads(
                 stream.read().decode(), parse_constant=_refuse_constant, object_pairs_hook=_object_with_each_key_once
             )
-        except UnreadablePostError:
-            raise
         except (ValueError, RecursionError) as error:
             raise exceptions.ParseError from error
         if not isinstance(body, dict):

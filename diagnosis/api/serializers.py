@@ -14,7 +14,7 @@ from rest_framework.reverse import reverse
 
 from diagnosis import selectors
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
-from patients.api.base import StrictSerializer, TextField
+from patients.api.base import IdField, StrictSerializer, TextField
 from patients.errors import ApplicationError, error_sentence
 
 # --- what is sent
@@ -38,7 +38,7 @@ class RadiographNewSerializer(StrictSerializer):
 class StudyNewSerializer(RadiographNewSerializer):
     """A film with its examination."""
 
-    patient = serializers.CharField(help_text="the patient's id")
+    patient = IdField(help_text="the patient's id")
     indication = TextField(max_length=500, required=False, allow_blank=True)
     urgency = serializers.ChoiceField(Study.Urgency, default=Study.Urgency.ROUTINE)
     accession_number = TextField(max_length=64, required=False, allow_blank=True)

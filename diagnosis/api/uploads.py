@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -39,16 +38,6 @@ UPLOAD_PARAMETERS = [
     ),
     OpenApiParameter("Location", OpenApiTypes.URI, OpenApiParameter.HEADER, response=[201]),
 ]
-
-
-class FilmParser(MultiPartParser):
-    """Multipart, and never compressed: what unpacks to gigabytes is not looked at."""
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        encoding = parser_context["request"].headers.get("Content-Encoding", "identity")
-        if encoding.strip().lower() != "identity":
-            raise ApplicationError("content_encoding_unsupported")
-        return super().parse(stream, media_type, parser_context)
 
 
 def film_received(

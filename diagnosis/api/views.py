@@ -10,13 +10,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from diagnosis import selectors
 from diagnosis.api import filters, serializers
-from diagnosis.api.uploads import UPLOAD_PARAMETERS, FilmParser, film_received, sent
+from diagnosis.api.uploads import UPLOAD_PARAMETERS, film_received, sent
 from diagnosis.models import Job, Prediction, Radiograph, Study
 from diagnosis.services.intake import radiograph_add, study_create
 from diagnosis.services.queue import job_cancel, job_retry
@@ -38,7 +39,7 @@ class StudyViewSet(RecordedViewSet):
 
     serializer_class = serializers.StudySerializer
     filterset_class = filters.StudyFilter
-    parser_classes = [FilmParser]
+    parser_classes = [MultiPartParser]
 
     def get_queryset(self) -> QuerySet[Study]:
         return selectors.studies_read(self.request.user)

@@ -49,6 +49,15 @@ class DayField(serializers.DateField):
         super().fail(key, **kwargs)
 
 
+class IdField(serializers.UUIDField):
+    """The id of a row; what is no id is as unknown as any other: `not_found`."""
+
+    def fail(self, key: str, **kwargs: Any) -> None:
+        if key == "invalid":
+            raise ApplicationError("not_found")
+        super().fail(key, **kwargs)
+
+
 def validated(serializer: serializers.Serializer) -> dict[str, Any]:
     """The checked body, or the refusal of the first rule that it breaks."""
     serializer.is_valid(raise_exception=True)

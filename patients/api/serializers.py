@@ -10,7 +10,7 @@ from typing import Any
 from rest_framework import serializers
 
 from patients import access
-from patients.api.base import DayField, StrictSerializer, TextField
+from patients.api.base import DayField, IdField, StrictSerializer, TextField
 from patients.models import Patient, Role
 
 
@@ -36,7 +36,7 @@ class PatientNewSerializer(PatientEditSerializer):
     """A person to be registered, by birth date or birth year."""
 
     identifiers = IdentifierSerializer(many=True, required=False)
-    clinic = serializers.CharField(required=False, help_text="needed by who may register at several clinics")
+    clinic = IdField(required=False, help_text="needed by who may register at several clinics")
 
 
 class PatientSerializer(serializers.Serializer):
