@@ -118,8 +118,8 @@ def problem(request: HttpRequest | None, error: ApplicationError) -> JsonRespons
 
 
 def error_page(request: HttpRequest, error: ApplicationError) -> HttpResponse:
-    """A page with the sentence of the error; problem+json under `/api/`."""
-    if request.path.startswith("/api/"):
+    """A page with the sentence of the error; problem+json under `/api/` and for a page's script that asks for it."""
+    if request.path.startswith("/api/") or "application/problem+json" in request.headers.get("Accept", ""):
         return problem(request, error)
     reference = getattr(request, "request_id", "")
     error.params.setdefault("request_id", reference)

@@ -47,6 +47,8 @@ class FilmForm(StyledForm):
 class SendForm(FilmForm):
     """A new study with its first film."""
 
+    field_order = ["view", "urgency", "referring_doctor", "indication", "accession_number"]
+
     urgency = forms.ChoiceField(choices=URGENCIES, required=False, initial=Study.Urgency.ROUTINE)
     indication = forms.CharField(
         required=False,
@@ -80,7 +82,7 @@ class WorklistForm(StyledForm):
     )
     clinic = forms.ModelChoiceField(queryset=Clinic.objects.none(), required=False, empty_label="All my clinics")
     word = forms.ChoiceField(
-        required=False, label="Any finding", choices=[("", "Any answer"), *Finding.Word.choices]
+        required=False, label="A finding is", choices=[("", "Any"), *Finding.Word.choices]
     )
     date_from = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
     date_to = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))

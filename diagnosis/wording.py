@@ -85,13 +85,19 @@ def film_status(film: Radiograph, *, hidden: str = "", queue: QueueView | None =
 
 
 def headline(prediction: Prediction, findings: Sequence[Finding]) -> str:
-    """The answer in one line, strongest first: `Pneumonia present, effusion possible`."""
+    """The answer in one line, strongest first: `Pneumonia present, effusion possible`, or which are all absent."""
     order = ("present", "likely", "possible")
     said = [finding for finding in findings if finding.label != NORMAL and finding.word in order]
     said.sort(key=lambda finding: (order.index(finding.word), -finding.calibrated))
     titles = [f"{label_title(prediction.model_version, finding.label)} {finding.word}" for finding in said]
     text = ", ".join([titles[0], *(title[0].lower() + title[1:] for title in titles[1:])]) if titles else ""
-    return text or "None of the findings the model knows"
+    return text or _nothing(prediction, findings)
+
+
+def _nothing(prediction: Prediction, findings: Sequence[Finding]) -> str:
+    titles = sorted(label_title(prediction.model_version, each.label) for each in findings if each.label != NORMAL)
+    lower = [title[0].lower() + title[1:] for title in titles]
+    return f"No {' and no '.join(lower)}" if lower else "No finding"
 
 
 def no_worker_sentence(alive: Set[str]) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.utils import timezone
 
 from diagnosis.selectors import label_title
@@ -53,6 +54,12 @@ def lasted(value: float | datetime | None) -> str:
 
 
 @register.filter
+def short(value: object) -> str:
+    """The first eight characters of an id or hash: enough to compare by eye."""
+    return str(value)[:8]
+
+
+@register.filter
 def title_of(finding: Any, model_version: Any) -> str:
     """The finding's name as its model's card writes it."""
     return label_title(model_version, finding.label)
@@ -72,6 +79,13 @@ def state_sign(progress: str) -> str:
 def at(mapping: Any, key: str) -> Any:
     """The value under a key that a template cannot name."""
     return mapping.get(key) if mapping else None
+
+
+@register.filter
+def styled(field: BoundField) -> str:
+    """A form field of a library's form with the class our own forms give theirs."""
+    css = {"checkbox": "form-check-input", "select": "form-select"}.get(field.widget_type, "form-control")
+    return field.as_widget(attrs={"class": css, "placeholder": ""})
 
 
 @register.simple_tag

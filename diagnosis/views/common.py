@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from diagnosis import selectors
-from diagnosis.models import Radiograph, Study
+from diagnosis.models import Finding, ModelVersion, Prediction, Radiograph, Study
 from diagnosis.wording import NORMAL, QueueView, film_status, headline, no_worker_sentence
 from patients import access
 from patients.access import Action
@@ -20,12 +20,16 @@ from patients.models import User
 #: (film younger than … seconds, seconds between two looks)
 POLL_BY_AGE = ((20, 1), (120, 2), (600, 5))
 
+#: The queues in the order a film passes them, as pages name them.
+QUEUES = (("prepare", "To be checked"), ("infer", "For the model"))
+
 
 def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
-    """Give each film (of `selectors.radiographs_read`) what the templates show: `status`, `prediction` (the newest
-    shown, or None), its `findings`, those with a map (`mapped`), the `headline`, and `poll_seconds` while work is open.
+    """Give each film (of `selectors.radiographs_read`) what the templates show: `status`, `prediction` (of
+    the active model, else the newest, or None), `others`, its `findings` in reading order, those with a map (`mapped`),
+    the `headline`, and `poll_seconds` while work is open.
 
-    Returns `selectors.status_read()`, which was needed on the way, with the sentence `no_worker` added.
+    Returns `selectors.status_read()`, which was needed on the way, with the sentence `no_worker` and the `busy` queues added.
     """
     films = list(films)
     system = selectors.status_read()
@@ -34,12 +38,25 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     for film in films:
         hidden = selectors.results_hidden_reason(film, user)
         film.status = film_status(film, hidden=hidden, queue=queue)
-        film.prediction = film.shown_predictions[0] if film.shown_predictions else None
-        film.findings = list(film.prediction.findings.all()) if film.prediction else []
+        film.prediction = _foremost(film.shown_predictions)
+        film.others = [each for each in film.shown_predictions if each is not film.prediction]
+        film.findings = _findings_in_order(film.prediction) if film.prediction else []
         film.mapped = [finding for finding in film.findings if finding.label != NORMAL]
         film.headline = headline(film.prediction, film.findings) if film.prediction else ""
         film.poll_seconds = _poll_seconds(film) if film.status.is_open else 0
-    return system | {"no_worker": no_worker_sentence(queue.alive)}
+    busy = [(kind, title) for kind, title in QUEUES if system["queues"][kind]["queued"] + system["queues"][kind]["running"]]
+    return system | {"no_worker": no_worker_sentence(queue.alive), "busy": busy}
+
+
+def _foremost(predictions: list[Prediction]) -> Prediction | None:
+    """The active model speaks first; models on trial and retired ones are looked up."""
+    active = (each for each in predictions if each.model_version.status == ModelVersion.Status.ACTIVE)
+    return next(active, predictions[0] if predictions else None)
+
+
+def _findings_in_order(prediction: Prediction) -> list[Finding]:
+    """Findings by probability; "normal" comes last, for it is the absence of the others."""
+    return sorted(prediction.findings.all(), key=lambda finding: (finding.label == NORMAL, -finding.calibrated))
 
 
 def _poll_seconds(film: Radiograph) -> int:

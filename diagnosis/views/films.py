@@ -18,6 +18,7 @@ from diagnosis import selectors
 from diagnosis.charts import history_charts
 from diagnosis.forms import WorklistForm
 from diagnosis.models import Job, Radiograph, Study
+from diagnosis.services import queue
 from diagnosis.views.common import films_context, films_judge
 from patients import access
 from patients.access import Action
@@ -122,8 +123,6 @@ def job_retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Staff ask for another try of a failed job."""
     jobs = Job.objects.select_related("radiograph__study__clinic")
     job = access.get_visible(jobs, request.user, pk=job_id)
-    from diagnosis.services import queue
-
     queue.job_retry(user=request.user, job=job)
     messages.success(request, "The film is in the queue again.")
     return redirect("study_detail", job.radiograph.study_id)

@@ -1,18 +1,24 @@
 """Pixels: the film as prepare re-encoded it, and the model's map over it. The only way an image leaves the site.
 
 Checks, then records, then sends; if the record cannot be written nothing is sent.
-May import: Django, `diagnosis.models`, `diagnosis.storage`, `mlcore.display`, `patients`. Never keras.
+May import: Django, `diagnosis.models`, `diagnosis.storage`, `mlcore.display`, `mlcore.explain`, `patients`. Never keras.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
 
+import numpy as np
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from django_sendfile import sendfile
+from PIL import Image
 
+from diagnosis import storage
 from diagnosis.models import Prediction, Radiograph
+from mlcore.contracts import DecodedImage, HeaderFacts
+from mlcore.display import overlay_png
+from mlcore.explain import finding_map
 from patients import access
 from patients.audit import audit_record
 from patients.errors import ApplicationError
@@ -34,8 +40,6 @@ def radiograph_image(request: HttpRequest, radiograph_id: UUID) -> HttpResponse:
     if not film.display_key:
         raise ApplicationError("not_found")
     _record(request.user, film, film)
-    from diagnosis import storage
-
     response = sendfile(request, storage.path_of(film.display_key), mimetype="image/png")
     return _guarded(response)
 
@@ -49,10 +53,10 @@ def prediction_map(request: HttpRequest, prediction_id: UUID, label: str) -> Htt
         raise ApplicationError("not_found")
     film = _film(request.user, prediction.radiograph_id)
     _record(request.user, film, prediction)
-    from diagnosis import storage
-    from mlcore.display import overlay_png
-
-    layer = overlay_png(storage, label)
+    labels, maps = storage.maps_read(prediction.map_key)
+    if label not in labels:
+        raise ApplicationError("not_found")
+    layer = overlay_png(_outline(film), finding_map(maps, labels.index(label)))
     return _guarded(HttpResponse(layer, content_type="image/png"))
 
 
@@ -63,6 +67,13 @@ def _film(user: User, radiograph_id: UUID) -> Radiograph:
     if not Radiograph.objects.image_visible_to(user).filter(pk=film.pk).exists():
         raise ApplicationError("permission_denied")
     return film
+
+
+def _outline(film: Radiograph) -> DecodedImage:
+    """The proportions of the displayed film, without its pixels."""
+    with Image.open(storage.path_of(film.display_key), formats=("PNG",)) as shown:
+        width, height = shown.size
+    return DecodedImage(np.broadcast_to(np.float32(0), (height, width)), HeaderFacts("png", width, height))
 
 
 def _record(user: User, film: Radiograph, target: Radiograph | Prediction) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from diagnosis import selectors
 from diagnosis.forms import FilmForm, PatientSearchForm, SendForm
 from diagnosis.models import Study
+from diagnosis.services.intake import IntakeResult, radiograph_add, study_create
 from diagnosis.views.common import films_context
 from patients import access
 from patients.access import Action
@@ -26,9 +27,6 @@ from patients.audit import audit_list, audit_record
 from patients.errors import ApplicationError, error_sentence
 from patients.models import Patient, User
 from patients.selectors import patient_read, patient_search
-
-if TYPE_CHECKING:
-    from diagnosis.services.intake import IntakeResult
 
 SEARCH_LIMIT = 12
 
@@ -114,8 +112,6 @@ def _film_send(request: HttpRequest) -> HttpResponse:
 
 
 def _intake(request: HttpRequest, patient: Patient, study: Study | None, form: FilmForm) -> IntakeResult:
-    from diagnosis.services.intake import radiograph_add, study_create
-
     if not form.is_valid():
         raise ApplicationError("invalid_input", fields=form.errors)
     upload = request.FILES.get("file")
@@ -127,7 +123,8 @@ def _intake(request: HttpRequest, patient: Patient, study: Study | None, form: F
 
 
 def _notes(result: IntakeResult) -> list[str]:
-    notes = [warning["message"] for warning in result.warnings]
+    shown_with_the_film = {warning["code"] for warning in result.radiograph.warnings}
+    notes = [each["message"] for each in result.warnings if each["code"] not in shown_with_the_film]
     if result.duplicate:
         sent = result.radiograph.created_at
         notes.insert(0, error_sentence("duplicate_of", date=f"{sent.day} {sent:%B %Y}"))

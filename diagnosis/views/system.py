@@ -15,18 +15,16 @@ from django.views.decorators.http import require_safe
 from diagnosis.card import OF_A_FINDING, card_tables
 from diagnosis.models import ModelVersion
 from diagnosis.selectors import label_title
-from diagnosis.views.common import films_judge
+from diagnosis.views.common import QUEUES, films_judge
 from mlcore.interpret import WORD_RULES
 from patients.errors import ApplicationError
-
-QUEUE_TITLES = (("prepare", "waiting to be checked"), ("infer", "waiting for the model"))
 
 
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
     """Workers, queues, storage and the active model; asks again by itself."""
     template = "diagnosis/_status_body.html" if request.htmx else "diagnosis/status.html"
-    context = {"system": films_judge(request.user, []), "queue_titles": QUEUE_TITLES, "model": _active_model()}
+    context = {"system": films_judge(request.user, []), "queue_titles": QUEUES, "model": _active_model()}
     return render(request, template, context)
 
 

@@ -100,10 +100,15 @@ async function sendAll() {
   showButton();
 }
 
+function bodyOf(file) {
+  const body = new FormData(form);
+  body.set("file", file);
+  return body;
+}
+
 /** Send one file; whatever happens, its row says so and the next file gets its turn. */
 function send(upload) {
-  const body = new FormData(form);
-  body.set("file", upload.file);
+  upload.body ??= bodyOf(upload.file); // a retry repeats the request to the letter, as its key demands
   const progress = upload.row.appendChild(element("progress", ""));
   progress.max = 1;
   progress.setAttribute("aria-label", `Sending ${upload.file.name}`);
@@ -123,7 +128,7 @@ function send(upload) {
       answered(upload, request);
       done();
     });
-    request.send(body);
+    request.send(upload.body);
   });
 }
 
