@@ -63,10 +63,11 @@ class FilmModel:
         return along / np.sqrt(self.variances), np.maximum((centred**2).sum(1) - (along**2).sum(1), 1e-2)
 
     def features(self, vectors: Features) -> Features:
-        """The inputs of the logistic score, (n, 2 × axes + 2)."""
+        """The inputs of the logistic score, (n, 2 × axes + 4): where among films, how far from them, how smooth."""
         along, residual = self.coordinates(vectors)
         logs = np.log(np.column_stack([residual / vectors.shape[1], (along**2).mean(1)]))
-        return np.column_stack([along, np.minimum(along**2, _CLIPPED_SQUARE), logs])
+        rough = np.log(_roughness(vectors))
+        return np.column_stack([along, np.minimum(along**2, _CLIPPED_SQUARE), logs, rough, rough**2])
 
     def score(self, vectors: Features) -> Features:
         """Log-odds of being a film, (n,)."""
@@ -102,6 +103,14 @@ def assess(image: DecodedImage) -> QualityReport:
 def picture_vector(pixels: ImageArray) -> Features:
     """The vector (GRID²,) by which a picture is judged."""
     return rank_vector(_within_border(_reduced(pixels)))
+
+
+def _roughness(vectors: Features) -> Features:
+    """Mean squared Laplacian, (n,): nothing in a gradient, much in noise, films between."""
+    grids = vectors.reshape(-1, GRID, GRID)
+    middle = grids[:, 1:-1, 1:-1]
+    around = grids[:, :-2, 1:-1] + grids[:, 2:, 1:-1] + grids[:, 1:-1, :-2] + grids[:, 1:-1, 2:]
+    return ((around - 4 * middle) ** 2).mean((1, 2)) + 1e-4
 
 
 def turned(vector: Features, quarters: int) -> Features:

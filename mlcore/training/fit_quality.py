@@ -28,8 +28,8 @@ AXES = 24
 RIDGE = 3.0
 DRAWN = 500  # pictures of each kind
 WEIGHT = 4000.0  # effective number of examples, half films and half others
-#: Chosen on the films of train: about 1 in 1,000 falls below the first, 1 in 100 below the second.
-REJECT_BELOW, WARN_BELOW, TURNED_ABOVE = -2.5, 0.5, 400.0
+#: Chosen on the films of train: fewer than 1 in 500 falls below the first, 1 in 100 below the second.
+REJECT_BELOW, WARN_BELOW, TURNED_ABOVE = -1.0, 1.0, 400.0
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def _fitted(folder: Path, rows: list[dict[str, str]], others: list[ImageArray]) 
         axes=axes[:AXES],
         variances=variances[:AXES],
         residual_variance=float(variances[AXES:].mean()),
-        weights=np.zeros(2 * AXES + 2),
+        weights=np.zeros(2 * AXES + 4),
         bias=0.0,
         reject_below=REJECT_BELOW,
         warn_below=WARN_BELOW,
