@@ -46,14 +46,15 @@ def demo_create() -> list[tuple[str, str]]:
         FIRST_CLINIC: Clinic.objects.create(name="Hillside Clinic", code=FIRST_CLINIC, show_unread_results=True),
         SECOND_CLINIC: Clinic.objects.create(name="Lakeview Clinic", code=SECOND_CLINIC, show_unread_results=True),
     }
-    passwords = [(role.value, _password()) for role in Role] + [("admin", _password())]
+    names = [*(role.value for role in Role), SECOND_OPERATOR, "admin"]
+    passwords = [(name, _password()) for name in names]
     people = {name: _person(name, password) for name, password in passwords}
     for role in Role:
         Membership.objects.create(user=people[role.value], clinic=clinics[FIRST_CLINIC], role=role)
-    reception = {FIRST_CLINIC: people["operator"], SECOND_CLINIC: _person("lakeview", None)}
-    Membership.objects.create(user=reception[SECOND_CLINIC], clinic=clinics[SECOND_CLINIC], role=Role.OPERATOR)
+    Membership.objects.create(user=people[SECOND_OPERATOR], clinic=clinics[SECOND_CLINIC], role=Role.OPERATOR)
+    operators = {FIRST_CLINIC: people["operator"], SECOND_CLINIC: people[SECOND_OPERATOR]}
     for code, name, birth_year, sex, mrn, device_id in PATIENTS:
-        _patient(reception[code], clinics[code], name, birth_year, sex, mrn, device_id)
+        _patient(operators[code], clinics[code], name, birth_year, sex, mrn, device_id)
     _keep(passwords)
     return passwords
 

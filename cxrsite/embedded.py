@@ -84,10 +84,10 @@ class EmbeddedServer:
             fcntl.flock(self._use, fcntl.LOCK_SH)
         deadline = time.monotonic() + START_SECONDS
         while not answers(self):
-            self.start_keeper()
             gave_up = self._keeper is not None and (self._keeper.poll() or 0) > 0
             if gave_up or time.monotonic() > deadline:
                 raise EmbeddedServerError(f"{self.label} did not start. Its log says why: {self.log}")
+            self.start_keeper()
             time.sleep(0.05)
         return self.url()
 

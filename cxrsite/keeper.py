@@ -31,10 +31,11 @@ POSTGRES_USER = "pgserver"
 STOP_SIGNAL = {"postgres": signal.SIGINT, "redis": signal.SIGTERM}
 STOP_SECONDS = 25
 LONGEST_PAUSE = 8.0
+FAILURES_BEFORE_GIVING_UP = 5
 
 
 def main(name: str) -> int:
-    """Keep one server until its last user has gone. 0 then, or when another keeper is at work; 1 if it never ran."""
+    """Keep one server until its last user has gone. 0 then, or when another keeper is at work; 1 if it cannot run."""
     server = {"postgres": POSTGRES, "redis": REDIS}[name]
     with server.keeper_lock.open("a") as mine, server.users_lock.open("a") as users:
         try:
@@ -47,16 +48,15 @@ def main(name: str) -> int:
 
 def _keep(server: EmbeddedServer, done: Callable[[], bool]) -> int:
     _stop_leftover(server)
-    command, account = (_redis_command(), None) if server.name == "redis" else _postgres_command(server.data)
-    process, pause, ran = None, 0.25, False
+    process, pause, failures = None, 0.25, 0
     try:
         while not done():
             if process is None:
-                process = _start(server, command, account)
+                process = _start(server)
                 _wait_until_ready(server, process)
-                ran = ran or process.poll() is None
+                failures = 0 if process.poll() is None else failures + 1
             if process.poll() is not None:
-                if not ran:
+                if failures == FAILURES_BEFORE_GIVING_UP:
                     return 1
                 print(f"{server.label} ended with {process.returncode}; starting it again", flush=True)
                 process, pause = None, min(pause * 2, LONGEST_PAUSE)
@@ -70,7 +70,9 @@ def _keep(server: EmbeddedServer, done: Callable[[], bool]) -> int:
         server.pid_file.unlink(missing_ok=True)
 
 
-def _start(server: EmbeddedServer, command: list[str], account: str | None) -> subprocess.Popen[bytes]:
+def _start(server: EmbeddedServer) -> subprocess.Popen[bytes]:
+    # Anew each time: somebody may have closed a folder to the account meanwhile.
+    command, account = (_redis_command(), None) if server.name == "redis" else _postgres_command(server.data)
     process = subprocess.Popen(
         command,
         cwd="/",

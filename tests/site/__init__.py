@@ -1,0 +1,1 @@
+"""Tests of the wiring: settings, servers, processes, commands, admin."""
