@@ -88,7 +88,11 @@ def train(options: argparse.Namespace) -> int:
     data = _data(options.data)
     films = [film for film in read_manifest(data) if film.label in LABEL_KEYS]
     if options.limit is not None:
-        films = [film for split in ("train", "val", "test") for film in thin([f for f in films if f.split == split], options.limit)]
+        films = [
+            film
+            for split in ("train", "val", "test")
+            for film in thin([f for f in films if f.split == split], options.limit)
+        ]
     spec = PreprocessingSpec()
     one = Architecture(_BACKBONE, spec.size, len(LABEL_KEYS))
     samples = load_samples(films, spec, options.out / "cache")
@@ -144,7 +148,9 @@ def _line(result: FilmResult) -> str:
 def _text(result: FilmResult) -> str:
     if result.state == "rejected":
         return f"{result.file}: refused ({result.code}): {result.message}"
-    findings = ", ".join(f"{f.label} {f.word} {f.calibrated:.2f} (threshold {f.threshold:.2f})" for f in result.findings)
+    findings = ", ".join(
+        f"{f.label} {f.word} {f.calibrated:.2f} (threshold {f.threshold:.2f})" for f in result.findings
+    )
     return f"{result.file}: {findings}"
 
 
@@ -185,7 +191,9 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Recompute every figure of the card from the films. Exit status 1 when one differs."
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with manifest.csv (default: ../shared/data/cxr256)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with manifest.csv (default: ../shared/data/cxr256)"
+    )
     parser.add_argument("--split", choices=("val", "test"), default="test", help="default: test")
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the bundled model)")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only N films, spread over source and label")
@@ -199,11 +207,17 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "Train into OUT and write OUT/model. A checkpoint is kept after every epoch: "
         "run the same command again to go on after an interruption."
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with manifest.csv (default: ../shared/data/cxr256)")
-    parser.add_argument("--weights", default="imagenet", metavar="PATH|imagenet|none", help="starting weights (default: imagenet)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with manifest.csv (default: ../shared/data/cxr256)"
+    )
+    parser.add_argument(
+        "--weights", default="imagenet", metavar="PATH|imagenet|none", help="starting weights (default: imagenet)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the run is kept")
     parser.add_argument("--epochs", type=_positive, default=16, help="epochs per member (default: 16)")
-    parser.add_argument("--per-epoch", type=_positive, default=2700, metavar="N", help="films drawn per epoch (default: 2700)")
+    parser.add_argument(
+        "--per-epoch", type=_positive, default=2700, metavar="N", help="films drawn per epoch (default: 2700)"
+    )
     parser.add_argument("--members", type=_positive, default=1, help="networks that vote together (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first member (default: 1)")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only N films per split, for a trial")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ Scaling = Literal["tf", "caffe", "torch"]
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A network of `keras.applications`: its class there, native side in pixels, the scaling its ImageNet weights
-    expect, the layer whose output is the feature map, and the first layer worth fine-tuning on small data."""
+    """A network: the path of its constructor (called as those of `keras.applications`), native side in pixels,
+    the scaling its ImageNet weights expect, the layer whose output is the feature map (the last one without top),
+    and the first layer worth fine-tuning on small data (empty: all of them)."""
 
     constructor: str
     side: int
@@ -28,19 +30,19 @@ class Backbone:
     tune_from: str = ""
 
 
-#: The ten networks of the comparison, and MobileNetV2, small enough to ship and to train without a GPU.
-BACKBONES: Mapping[str, Backbone] = {
-    "vgg16": Backbone("VGG16", 224, "caffe", "block5_pool"),
-    "vgg19": Backbone("VGG19", 224, "caffe", "block5_pool"),
-    "xception": Backbone("Xception", 299, "tf", "block14_sepconv2_act"),
-    "inception_v3": Backbone("InceptionV3", 299, "tf", "mixed10"),
-    "inception_resnet_v2": Backbone("InceptionResNetV2", 299, "tf", "conv_7b_ac"),
-    "resnet50": Backbone("ResNet50", 224, "caffe", "conv5_block3_out"),
-    "resnet50_v2": Backbone("ResNet50V2", 224, "tf", "post_relu"),
-    "densenet121": Backbone("DenseNet121", 224, "torch", "relu"),
-    "densenet169": Backbone("DenseNet169", 224, "torch", "relu"),
-    "nasnet_mobile": Backbone("NASNetMobile", 224, "tf", ""),
-    "mobilenet_v2": Backbone("MobileNetV2", 224, "tf", "out_relu", "block_4_expand"),
+#: The ten networks of the comparison, and MobileNetV2, which is small enough to ship and to train without a GPU.
+BACKBONES: dict[str, Backbone] = {
+    "vgg16": Backbone("keras.applications.VGG16", 224, "caffe", "block5_pool"),
+    "vgg19": Backbone("keras.applications.VGG19", 224, "caffe", "block5_pool"),
+    "xception": Backbone("keras.applications.Xception", 299, "tf", "block14_sepconv2_act"),
+    "inception_v3": Backbone("keras.applications.InceptionV3", 299, "tf", "mixed10"),
+    "inception_resnet_v2": Backbone("keras.applications.InceptionResNetV2", 299, "tf", "conv_7b_ac"),
+    "resnet50": Backbone("keras.applications.ResNet50", 224, "caffe", "conv5_block3_out"),
+    "resnet50_v2": Backbone("keras.applications.ResNet50V2", 224, "tf", "post_relu"),
+    "densenet121": Backbone("keras.applications.DenseNet121", 224, "torch", "relu"),
+    "densenet169": Backbone("keras.applications.DenseNet169", 224, "torch", "relu"),
+    "nasnet_mobile": Backbone("keras.applications.NASNetMobile", 224, "tf", "activation_187"),
+    "mobilenet_v2": Backbone("keras.applications.MobileNetV2", 224, "tf", "out_relu", "block_4_expand"),
 }
 
 
@@ -52,7 +54,6 @@ class Architecture:
     size: tuple[int, int]
     labels: int
     members: int = 1
-    alpha: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "size": list(self.size)}
@@ -71,12 +72,10 @@ def build_member(architecture: Architecture, *, weights: str | None = None, drop
 
     spec = BACKBONES[architecture.backbone]
     shape = (*architecture.size, 3)
-    options = {"alpha": architecture.alpha} if spec.constructor == "MobileNetV2" else {}
-    backbone = getattr(keras.applications, spec.constructor)(
-        input_shape=shape, include_top=False, weights=weights, **options
-    )
+    module, name = spec.constructor.rsplit(".", 1)
+    backbone = getattr(import_module(module), name)(input_shape=shape, include_top=False, weights=weights)
     film = keras.Input((*architecture.size, 1), name="film")
-    features = backbone(_scaled(film, spec.scaling), training=False)
+    features = backbone(_scaled(film, spec.scaling))
     if dropout:
         features = keras.layers.SpatialDropout2D(dropout, name="dropout")(features)
     maps = keras.layers.Conv2D(architecture.labels, 1, name="head")(features)
@@ -110,7 +109,10 @@ def copy_members(served: keras.Model, members: list[keras.Model]) -> None:
 
 
 def freeze_for_tuning(member: keras.Model, architecture: Architecture) -> None:
-    """Leave only convolutions from `tune_from` on and the head trainable; batch statistics stay as they are."""
+    """Leave only convolutions from `tune_from` on and the head trainable.
+
+    Batch normalisation that is not trainable runs in inference mode, so the stored statistics stay as they are.
+    """
     import keras
 
     spec = BACKBONES[architecture.backbone]

@@ -6,6 +6,8 @@ in the process that predicts, and never before a fork.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +33,10 @@ class KerasPredictor:
         keras.mixed_precision.set_global_policy("float32")
         model = build_served(card.architecture)
         try:
-            model.load_weights(weights)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that it left random
+                model.load_weights(weights)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise ModelIntegrityError("the weights do not fit the card's architecture") from error
         self._errors = (tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError)
         film = tf.TensorSpec((None, *card.preprocessing.size, 1), tf.float32)
@@ -53,7 +57,5 @@ class KerasPredictor:
 
 def _grow_memory(tf: object, gpu: object) -> None:
     """Take GPU memory as needed; a device that is already in use keeps its setting."""
-    try:
+    with contextlib.suppress(RuntimeError):
         tf.config.experimental.set_memory_growth(gpu, True)  # type: ignore[attr-defined]
-    except RuntimeError:
-        pass

@@ -84,7 +84,9 @@ def write_model_folder(
     card = _uncalibrated(name, version, sha256, architecture, spec)
     card = measured(card, KerasPredictor(card, weights), films, training, replicates)
     partial = folder / f"{CARD_FILE}.part"
-    partial.write_text(json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
     os.replace(partial, folder / CARD_FILE)
     return card
 

@@ -67,7 +67,9 @@ def figures(
         if thresholds is not None:
             called = score >= thresholds[labels[k]]
             result[f"sensitivity.{labels[k]}"] = float(called[positive].mean())
-            result[f"specificity.{labels[k]}"] = float((~called[~positive]).mean()) if (~positive).any() else float("nan")
+            result[f"specificity.{labels[k]}"] = (
+                float((~called[~positive]).mean()) if (~positive).any() else float("nan")
+            )
     return result
 
 

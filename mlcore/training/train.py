@@ -91,7 +91,8 @@ def train_member(
     if not train.films or not val.films:
         raise ValueError("training needs films in both the train and the val split")
     member = build_member(architecture, weights=weights, dropout=recipe.dropout)
-    freeze_for_tuning(member, architecture)
+    if weights is not None:
+        freeze_for_tuning(member, architecture)
     trainer = _trainer(member, len(labels), recipe)
     run = _Run(out, recipe, trainer)
     val_films = plain_inputs(val, spec)
@@ -137,7 +138,7 @@ def _trainer(member: Any, labels: int, recipe: Recipe) -> Any:
     steps = recipe.epochs * -(-recipe.per_epoch // recipe.batch)
     warm = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
-        recipe.rate / 20, steps - warm, alpha=0.02, warmup_target=recipe.rate, warmup_steps=warm
+        recipe.rate / 20, max(1, steps - warm), alpha=0.02, warmup_target=recipe.rate, warmup_steps=warm
     )
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=recipe.decay, clipnorm=1.0, use_ema=True, ema_momentum=recipe.average
@@ -156,7 +157,10 @@ def _epoch(
     losses = []
     steps = -(-recipe.per_epoch // recipe.batch)
     bar = tqdm(
-        _batches(train, labels, spec, recipe, epoch), total=steps, desc=f"epoch {epoch + 1}/{recipe.epochs}", mininterval=5
+        _batches(train, labels, spec, recipe, epoch),
+        total=steps,
+        desc=f"epoch {epoch + 1}/{recipe.epochs}",
+        mininterval=5,
     )
     for films, priors, targets in bar:
         losses.append(float(trainer.train_on_batch([films, priors], targets)))
@@ -255,7 +259,12 @@ class _Run:
 
     def facts(self) -> dict[str, Any]:
         best = max(self.log, key=lambda entry: entry["score"])
-        return {"recipe": asdict(self.recipe), "best_epoch": best["epoch"], "validation": best["score"], "epochs": self.log}
+        return {
+            "recipe": asdict(self.recipe),
+            "best_epoch": best["epoch"],
+            "validation": best["score"],
+            "epochs": self.log,
+        }
 
     def _write(self, model: Any, name: str) -> None:
         partial = self.out / f"part.{name}"

@@ -1,0 +1,120 @@
+"""A real small Keras model: trained, saved, loaded by its hash, refused when a byte flips."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlcore.card import WEIGHTS_FILE, ModelCard
+from mlcore.contracts import ModelIntegrityError
+from mlcore.registry import load_predictor, verify_weights
+from mlcore.training.bundle import LABEL_KEYS
+from mlcore.training.dataset import Film
+from mlcore.training.train import Recipe, _Run, load_samples, train_member
+from tests.mlcore.conftest import TINY, TINY_SPEC
+
+
+@pytest.fixture(scope="module")
+def batch() -> np.ndarray:
+    return np.random.default_rng(0).random((9, 64, 64, 1), dtype=np.float32)
+
+
+def test_loaded_model_names_its_engine_and_is_loaded_once(tiny_folder: Path, tiny_card: ModelCard) -> None:
+    predictor = load_predictor(tiny_folder, expected_sha256=tiny_card.sha256)
+    assert predictor.engine.startswith("keras-tensorflow-2.")
+    assert load_predictor(tiny_folder, expected_sha256=tiny_card.sha256) is predictor
+
+
+def test_film_has_the_same_numbers_in_every_batch(tiny_folder: Path, tiny_card: ModelCard, batch: np.ndarray) -> None:
+    predictor = load_predictor(tiny_folder, expected_sha256=tiny_card.sha256)
+    together = predictor.predict(batch)
+    for place in (0, 8):
+        alone = predictor.predict(batch[place : place + 1])
+        np.testing.assert_allclose(alone.probabilities[0], together.probabilities[place], atol=1e-5)
+        np.testing.assert_allclose(alone.maps[0], together.maps[place], atol=1e-4)
+
+
+def test_mean_of_the_map_is_the_logit(tiny_folder: Path, tiny_card: ModelCard, batch: np.ndarray) -> None:
+    output = load_predictor(tiny_folder, expected_sha256=tiny_card.sha256).predict(batch)
+    logits = output.maps.mean((1, 2))
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    np.testing.assert_allclose(powers / powers.sum(1, keepdims=True), output.probabilities, atol=1e-5)
+
+
+def test_one_flipped_byte_is_refused(tiny_folder: Path, tiny_card: ModelCard, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    weights = bytearray((folder / WEIGHTS_FILE).read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (folder / WEIGHTS_FILE).write_bytes(weights)
+    with pytest.raises(ModelIntegrityError, match="sha256"):
+        load_predictor(folder, expected_sha256=tiny_card.sha256)
+
+
+def test_model_other_than_the_registered_one_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(ModelIntegrityError, match="registered"):
+        load_predictor(tiny_folder, expected_sha256="0" * 64)
+
+
+def test_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelIntegrityError):
+        verify_weights(tmp_path, "0" * 64)
+
+
+def test_weights_of_another_architecture_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    value = json.loads((folder / "card.json").read_text())
+    value["architecture"]["members"] = 2
+    (folder / "card.json").write_text(json.dumps(value))
+    with pytest.raises(ModelIntegrityError, match="architecture"):
+        load_predictor(folder, expected_sha256=value["sha256"])
+
+
+def test_interrupted_training_goes_on_from_the_last_finished_epoch(
+    films: list[Film], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = load_samples(films, TINY_SPEC, tmp_path / "cache")
+    recipe = Recipe(epochs=2, per_epoch=8, batch=8)
+
+    def run() -> dict[str, object]:
+        return train_member(
+            samples, labels=LABEL_KEYS, architecture=TINY, spec=TINY_SPEC, recipe=recipe, weights=None, out=tmp_path
+        )
+
+    finish = _Run.finish_epoch
+
+    def die_in_the_second(self: _Run, epoch: int, *rest: object) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        finish(self, epoch, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Run, "finish_epoch", die_in_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    first = json.loads((tmp_path / "log.json").read_text())["epochs"]
+    facts = run()
+    assert [entry["epoch"] for entry in facts["epochs"]] == [1, 2]  # type: ignore[union-attr]
+    assert facts["epochs"][0] == first[0]  # type: ignore[index]
+    assert not (tmp_path / "last-1.weights.h5").exists()
+
+
+def test_resumed_optimizer_has_its_moments_and_steps(films: list[Film], tiny_run: Path) -> None:
+    import h5py
+
+    with h5py.File(tiny_run / "last-1.weights.h5") as file:
+        steps = next(np.asarray(v) for v in file["optimizer"]["vars"].values() if v.dtype == np.int64 or v.shape == ())
+    assert int(steps) == 2
+
+
+def test_run_with_another_recipe_is_not_continued(films: list[Film], tiny_run: Path) -> None:
+    samples = load_samples(films, TINY_SPEC, tiny_run / "cache")
+    with pytest.raises(ValueError, match="another recipe"):
+        train_member(
+            samples, labels=LABEL_KEYS, architecture=TINY, spec=TINY_SPEC, recipe=Recipe(), weights=None, out=tiny_run
+        )
