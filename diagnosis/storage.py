@@ -2,7 +2,8 @@
 what the stages derive from them.
 
 May import: NumPy, Django's settings, `mlcore.preprocess`, `mlcore.contracts`, `patients.errors`. Layout under
-MEDIA_ROOT: `originals/<sha[:2]>/<sha>` and `derived/<sha[:2]>/<sha>/<name>`. The web tier deletes nothing.
+MEDIA_ROOT: `originals/<sha[:2]>/<sha>`, `derived/<sha[:2]>/<sha>/<name>`, and `drafts/` for what is not complete yet.
+The web tier deletes nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from mlcore.contracts import ImageArray, ModelInput
 from mlcore.preprocess import read_model_input, write_model_input
 from patients.errors import ApplicationError
 
-ORIGINALS = "originals"
-#: Marks a file that is not complete yet; the sweeper removes what a killed process left.
-DRAFT_SUFFIX = ".draft"
+ORIGINALS, DRAFTS = "originals", "drafts"
 _NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK}
 
 
@@ -82,7 +81,7 @@ def original_read(sha256: str) -> bytes:
 def originals_stored() -> Iterator[Path]:
     """Every stored original."""
     for folder in sorted(path_of(ORIGINALS).glob("[0-9a-f][0-9a-f]")):
-        yield from (path for path in sorted(folder.iterdir()) if not path.name.endswith(DRAFT_SUFFIX))
+        yield from sorted(folder.iterdir())
 
 
 # --- what the stages derive
@@ -168,8 +167,9 @@ def _disk() -> Iterator[None]:
 
 @contextmanager
 def _draft(target: Path) -> Iterator[Path]:
-    """A file beside `target` to be written and synced, which then takes its place; removed when that fails."""
-    draft = target.parent / f".{uuid.uuid4().hex}{DRAFT_SUFFIX}"
+    """A file to be written and synced, which then takes the place of `target`; removed when that fails."""
+    draft = path_of(DRAFTS) / uuid.uuid4().hex
+    draft.parent.mkdir(exist_ok=True)
     try:
         yield draft
         os.replace(draft, target)

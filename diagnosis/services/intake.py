@@ -37,7 +37,7 @@ from patients.text import clean_text
 
 log = logging.getLogger("diagnosis.intake")
 
-PRIORITY = {Study.Urgency.EMERGENCY: 0, Study.Urgency.URGENT: 1, Study.Urgency.ROUTINE: 2}
+PRIORITY: dict[str, int] = {Study.Urgency.EMERGENCY: 0, Study.Urgency.URGENT: 1, Study.Urgency.ROUTINE: 2}
 #: What the database refuses when two requests race past the checks, as people read it.
 _RACES = {
     "accession_once_per_clinic": "accession_taken",
@@ -295,7 +295,7 @@ def _film_add(film: _Film) -> Radiograph:
         radiograph=radiograph,
         kind=Job.Kind.PREPARE,
         model_version=ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first(),
-        priority=PRIORITY[Study.Urgency(study.urgency)],
+        priority=PRIORITY[study.urgency],
     )
     return radiograph
 

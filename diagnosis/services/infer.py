@@ -1,0 +1,223 @@
+"""The infer stage: batches of model inputs in, one write-once Prediction per film out.
+
+Claim → read inputs → predict → per film one transaction guarded by the fence, and by the hash found inside the input:
+the database refuses a result that is not of this film. May import: Django, `diagnosis.models`, `.storage`, `.services`,
+Keras-free modules of `mlcore`; the engine itself is imported when the first model is loaded. Runs in the solo worker.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils.module_loading import import_string
+
+from diagnosis import storage
+from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction
+from diagnosis.services import queue
+from diagnosis.services.models import model_folder, same_numbers
+from diagnosis.services.presence import Presence
+from mlcore.card import card_from_json
+from mlcore.contracts import ImageArray, InfrastructureError, ModelInput, ModelIntegrityError
+from mlcore.interpret import interpret, urgency
+from mlcore.pipeline import Timings
+from mlcore.predictors.base import Predictor
+from patients.errors import ApplicationError
+
+log = logging.getLogger("diagnosis.infer")
+
+#: What this process says of itself; the heartbeat writes it.
+PRESENCE = Presence()
+
+#: Says nothing about the film, so it costs no attempt.
+_INFRASTRUCTURE = (*queue.DATABASE_AWAY, InfrastructureError, ModelIntegrityError, ImportError, MemoryError, OSError)
+
+
+@dataclass(frozen=True)
+class FilmOutcome:
+    """What the model said of one film: scores (labels,), maps (rows, columns, labels), and the hash of the film that
+    was found inside its input."""
+
+    image_sha256: str
+    probabilities: ImageArray
+    maps: ImageArray
+
+
+def infer_waiting(*, worker: str) -> int:
+    """Work until nothing waits that can be done here; the number of jobs claimed.
+
+    A model that cannot run puts its jobs back and is left alone until the next call; others go on.
+    """
+    claimed, unable = 0, set[UUID]()
+    while jobs := queue.jobs_claim(kind=Job.Kind.INFER, limit=settings.INFER_BATCH, worker=worker, skip_models=unable):
+        claimed += len(jobs)
+        with queue.leases_held(jobs):
+            if not films_infer(jobs):
+                unable.add(_model(jobs).pk)
+    return claimed
+
+
+def films_infer(jobs: Sequence[Job]) -> bool:
+    """Carry claimed jobs of one model to their end. False when the machine or the model is at fault: then the jobs
+    are back in the queue and no attempt is counted."""
+    try:
+        predictor = predictor_for(_model(jobs))
+        readable = _read_inputs(jobs, predictor)
+        outcomes, timings = films_predict(predictor, list(readable.values()))
+    except _INFRASTRUCTURE as error:
+        _say_unable(error)
+        queue.jobs_release(jobs)
+        return False
+    except Exception as error:
+        log.error("a batch of %s met %s", len(jobs), type(error).__name__, exc_info=True)
+        queue.jobs_return(jobs, code="processing_failed")
+        return True
+    for job, outcome in zip(readable, outcomes, strict=True):
+        _write_back(job, outcome, predictor, timings)
+    return True
+
+
+def predictor_for(model: ModelVersion) -> Predictor:
+    """The loaded model, its files proved against the registered row. Raises ModelIntegrityError."""
+    load = import_string(getattr(settings, "PREDICTOR_LOADER", "mlcore.registry.load_predictor"))
+    predictor: Predictor = load(model_folder(model), expected_sha256=model.sha256, engine=settings.INFER_ENGINE)
+    if predictor.engine.startswith("fake") and not getattr(settings, "ALLOW_FAKE_RESULTS", False):
+        raise ModelIntegrityError("the fake engine answers for tests only, never for a patient")
+    if not same_numbers(predictor.card, card_from_json(model.card)):
+        raise ModelIntegrityError("the card in the model's folder differs from the registered one")
+    PRESENCE.engine, PRESENCE.model_sha256, PRESENCE.note = predictor.engine, model.sha256, ""
+    return predictor
+
+
+def warm_up() -> None:
+    """Load the active model before the first film waits for it; what is wrong is said on the status page."""
+    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
+    if model is None:
+        PRESENCE.note = "No model is active."
+        return
+    try:
+        predictor_for(model)
+    except _INFRASTRUCTURE as error:
+        _say_unable(error)
+
+
+def films_predict(predictor: Predictor, inputs: Sequence[ModelInput]) -> tuple[list[FilmOutcome], dict[str, float]]:
+    """One forward pass over all inputs, in their order; milliseconds per film, and how many shared the pass."""
+    if not inputs:
+        return [], {}
+    timings = Timings()
+    with timings.step("predict"):
+        output = predictor.predict(np.stack([each.array for each in inputs]))
+    outcomes = [
+        FilmOutcome(each.image_sha256, probabilities, maps)
+        for each, probabilities, maps in zip(inputs, output.probabilities, output.maps, strict=True)
+    ]
+    return outcomes, {"predict": timings.ms["predict"] / len(inputs), "batch": len(inputs)}
+
+
+def _model(jobs: Sequence[Job]) -> ModelVersion:
+    model = jobs[0].model_version
+    assert model is not None, "the database gives every infer job a model version"
+    return model
+
+
+def _say_unable(error: Exception) -> None:
+    reason = str(error) if isinstance(error, ModelIntegrityError) else type(error).__name__
+    PRESENCE.note = f"The model cannot run: {reason}."
+    log.error(PRESENCE.note)
+
+
+def _read_inputs(jobs: Sequence[Job], predictor: Predictor) -> dict[Job, ModelInput]:
+    """The input of each job, in order. One that is gone or damaged fails its own job only."""
+    recipe = predictor.card.preprocessing
+    inputs: dict[Job, ModelInput] = {}
+    for job in jobs:
+        try:
+            value = storage.input_read(job.radiograph.sha256, recipe.id)
+            if value.array.shape != (*recipe.size, 1) or not np.isfinite(value.array).all():
+                raise ApplicationError("image_integrity")
+            inputs[job] = value
+        except ApplicationError as error:
+            if error.code != "image_integrity":
+                raise InfrastructureError(error.code) from error
+            _fail(job, error.code)
+    return inputs
+
+
+# --- write-back, one film at a time
+
+
+def _write_back(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: dict[str, float]) -> None:
+    try:
+        _result_store(job, outcome, predictor, timings)
+    except queue.StaleFenceError:
+        log.warning("infer job %s was taken over; its result is dropped", job.pk)
+    except IntegrityError as error:
+        _refused(job, getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") or "")
+    except (ApplicationError, *_INFRASTRUCTURE) as error:
+        log.error("the result of job %s could not be stored: %s", job.pk, type(error).__name__)
+        queue.jobs_release([job])
+    except Exception as error:
+        log.error("the result of job %s met %s", job.pk, type(error).__name__, exc_info=True)
+        queue.jobs_return([job], code="processing_failed")
+
+
+def _result_store(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: dict[str, float]) -> None:
+    """Maps first, rows second, all rows or none. Raises StaleFenceError and IntegrityError."""
+    model, card = _model([job]), predictor.card
+    findings = interpret(outcome.probabilities, card, _operating_points(job))
+    map_key = storage.maps_write(outcome.image_sha256, model.sha256, card.label_keys, outcome.maps)
+    with transaction.atomic():
+        queue.job_finish(job, timings_ms=timings)
+        prediction = Prediction.objects.create(
+            radiograph=job.radiograph,
+            image_sha256=outcome.image_sha256,
+            model_version=model,
+            engine=predictor.engine,
+            urgency=urgency(findings, card),
+            map_key=map_key,
+            timings_ms={name: round(value, 1) for name, value in timings.items()},
+        )
+        Finding.objects.bulk_create(
+            Finding(
+                prediction=prediction,
+                label=finding.label,
+                probability=finding.probability,
+                calibrated=finding.calibrated,
+                threshold=finding.threshold,
+                word=finding.word,
+            )
+            for finding in findings
+        )
+        queue.job_record(job)
+
+
+def _operating_points(job: Job) -> dict[str, float]:
+    """The clinic's own thresholds where it has any, else the default ones."""
+    points = OperatingPoint.objects.filter(model_version=job.model_version)
+    default = dict(points.filter(clinic=None).values_list("label", "threshold"))
+    return default | dict(points.filter(clinic=job.radiograph.clinic_id).values_list("label", "threshold"))
+
+
+def _refused(job: Job, constraint: str) -> None:
+    """The database would not have this result."""
+    if constraint == "prediction_once":  # written before, by an earlier try of this job
+        try:
+            queue.job_finish(job)
+        except queue.StaleFenceError:
+            log.warning("infer job %s was taken over", job.pk)
+        return
+    log.critical("a result did not belong to the film of job %s and was refused (%s)", job.pk, constraint)
+    _fail(job, "result_refused")
+
+
+def _fail(job: Job, code: str) -> None:
+    try:
+        queue.job_fail(job, code)
+    except queue.StaleFenceError:
+        log.warning("infer job %s was taken over before it failed", job.pk)

@@ -1,0 +1,151 @@
+"""The prepare stage: the only place where the bytes of a film are fully parsed.
+
+Stored original → display image and model input on disk → one transaction: job done, film ready or rejected, Job(infer)
+queued. May import: Django, `diagnosis.models`, `.storage`, `.services.queue`, Keras-free modules of `mlcore`. Runs in
+a child process with time and memory limits; the committed Job(infer) hands over to `diagnosis.services.infer`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import transaction
+
+from diagnosis import storage
+from diagnosis.models import Job, Radiograph
+from diagnosis.services import queue
+from mlcore.card import card_from_json
+from mlcore.contracts import FilmWarning, ImageRefusedError, InfrastructureError, ModelIntegrityError
+from mlcore.decode import decode
+from mlcore.display import display_png
+from mlcore.pipeline import Timings
+from mlcore.preprocess import model_input
+from mlcore.quality import assess
+from patients.errors import ApplicationError
+
+log = logging.getLogger("diagnosis.prepare")
+
+#: Says nothing about the film, so it costs no attempt.
+_INFRASTRUCTURE = (*queue.DATABASE_AWAY, InfrastructureError, ModelIntegrityError, OSError)
+
+
+@dataclass
+class _Prepared:
+    """What the stage found out; `code` is empty for a film that can be used."""
+
+    code: str = ""
+    message: str = ""
+    display_key: str = ""
+    quality: dict[str, Any] = field(default_factory=dict)
+    warnings: list[FilmWarning] = field(default_factory=list)
+    timings: Timings = field(default_factory=Timings)
+
+
+def prepare_next(*, worker: str) -> bool:
+    """Claim one job and carry it through; False when nothing waits."""
+    jobs = queue.jobs_claim(kind=Job.Kind.PREPARE, limit=1, worker=worker)
+    for job in jobs:
+        with queue.leases_held(jobs):
+            film_prepare(job)
+    return bool(jobs)
+
+
+def film_prepare(job: Job) -> None:
+    """Carry a claimed job to its end: succeeded (film ready or rejected), failed, or back in the queue."""
+    try:
+        prepared = _prepare(job)
+        _commit(job, prepared)
+    except queue.StaleFenceError:
+        log.warning("prepare job %s was taken over; its result is dropped", job.pk)
+    except Exception as error:
+        _fault(job, error)
+
+
+def _prepare(job: Job) -> _Prepared:
+    sha256 = job.radiograph.sha256
+    prepared = _Prepared()
+    data = storage.original_read(sha256)
+    try:
+        with prepared.timings.step("decode"):
+            image = decode(data)
+    except ImageRefusedError as refusal:
+        if _ran_out_of_time(refusal):
+            raise
+        prepared.code, prepared.message = refusal.code, refusal.message
+        return prepared
+    with prepared.timings.step("display"):
+        prepared.display_key = storage.display_write(sha256, display_png(image))
+    with prepared.timings.step("quality"):
+        quality = assess(image)
+    prepared.quality = asdict(quality)
+    prepared.warnings = [*image.facts.warnings]
+    if quality.verdict == "rejected":
+        prepared.code, prepared.message = quality.reasons[0].code, quality.reasons[0].message
+        return prepared
+    prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
+    if job.model_version is not None:
+        with prepared.timings.step("preprocess"):
+            recipe = card_from_json(job.model_version.card).preprocessing
+            storage.input_write(model_input(image, recipe, sha256))
+    return prepared
+
+
+def _ran_out_of_time(error: BaseException | None) -> bool:
+    """The decoders take any exception for damage, also the one that tells of the time limit."""
+    while error is not None:
+        if isinstance(error, SoftTimeLimitExceeded):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _commit(job: Job, prepared: _Prepared) -> None:
+    with transaction.atomic():
+        queue.job_finish(job, timings_ms=prepared.timings.ms)
+        _film_move(job.radiograph, prepared)
+        queued = not prepared.code and _infer_queue(job)
+        queue.job_record(job, outcome=prepared.code or "ok")
+    if queued:
+        queue.hint_publish(Job.Kind.INFER)
+
+
+def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
+    """received → ready or rejected. A film that is being prepared again for another model stays what it is."""
+    known = {warning["code"] for warning in radiograph.warnings}
+    warnings = [asdict(warning) for warning in prepared.warnings if warning.code not in known]
+    Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.RECEIVED).update(
+        state=Radiograph.State.REJECTED if prepared.code else Radiograph.State.READY,
+        code=prepared.code,
+        message=prepared.message[:500],
+        display_key=prepared.display_key,
+        quality=prepared.quality,
+        warnings=radiograph.warnings + warnings,
+    )
+
+
+def _infer_queue(job: Job) -> bool:
+    """Queue the model's turn, once per film and model."""
+    if job.model_version is None:
+        return False
+    live = {"radiograph": job.radiograph, "kind": Job.Kind.INFER, "model_version": job.model_version}
+    if Job.objects.filter(**live).exclude(state__in=[Job.State.FAILED, Job.State.CANCELLED]).exists():
+        return False
+    Job.objects.create(**live, priority=job.priority)
+    return True
+
+
+def _fault(job: Job, error: Exception) -> None:
+    """Damage fails for good, the machine's trouble costs nothing, everything else costs the attempt."""
+    log.error("prepare job %s met %s", job.pk, type(error).__name__, exc_info=not isinstance(error, ApplicationError))
+    try:
+        if isinstance(error, ApplicationError) and error.code == "image_integrity":
+            queue.job_fail(job, error.code)
+        elif isinstance(error, (ApplicationError, *_INFRASTRUCTURE)):
+            queue.jobs_release([job])
+        else:
+            queue.jobs_return([job], code="processing_failed")
+    except (queue.StaleFenceError, *queue.DATABASE_AWAY):
+        log.warning("prepare job %s is left to the sweeper", job.pk)

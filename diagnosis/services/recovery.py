@@ -1,0 +1,122 @@
+"""The sweeper: takes back what dead workers held, repeats lost hints, queues what is missing, tidies up.
+
+May import: Django, `diagnosis.models`, `.storage`, `.services`. Any number of sweepers may run; a lock in the database
+lets one work at a time, and doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from diagnosis import storage
+from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
+from diagnosis.services.intake import PRIORITY
+from diagnosis.services.locks import lock_try
+from diagnosis.services.presence import worker_seen, workers_forget
+from diagnosis.services.queue import hint_publish, running_return
+
+log = logging.getLogger("diagnosis.recovery")
+
+#: More hints than this in one sweep wake nobody sooner: each prepare hint is one film, and sweeps come often.
+HINTS_AT_MOST = 64
+MISSING_AT_MOST = 500
+UPLOAD_KEYS_KEPT = timedelta(days=7)
+LEFTOVERS_SECONDS = 24 * 60 * 60
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one sweep did."""
+
+    taken_back: int = 0
+    added: int = 0
+    hinted: int = 0
+
+
+def sweep() -> Swept | None:
+    """One round; None when another sweeper is at it."""
+    with transaction.atomic():
+        if not lock_try("sweeper"):
+            return None
+        taken_back = _expired_return()
+        added = _missing_queue()
+        waiting = _waiting()
+        UploadKey.objects.filter(created_at__lt=Now() - UPLOAD_KEYS_KEPT).delete()
+        workers_forget()
+        worker_seen(name="sweeper", kind=Worker.Kind.SWEEPER)
+    _leftovers_remove()
+    for kind, count in waiting.items():
+        hint_publish(kind, count=count)
+    return Swept(taken_back, added, sum(waiting.values()))
+
+
+def _expired_return() -> int:
+    """Jobs whose worker let the lease run out: back in the queue, or failed at the last attempt."""
+    expired = Job.objects.select_for_update(skip_locked=True).filter(state="running", lease_until__lt=Now())
+    found = list(expired.values_list("pk", flat=True))
+    if found:
+        log.warning("%s jobs were left by their worker", len(found))
+        running_return(Job.objects.filter(pk__in=found, state=Job.State.RUNNING), code="worker_lost")
+    return len(found)
+
+
+def _missing_queue() -> int:
+    """Ready films that no model was asked about, because none was active: prepared for the active one now."""
+    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
+    if model is None:
+        return 0
+    asked = Job.objects.filter(radiograph=OuterRef("pk"))
+    films = Radiograph.objects.filter(
+        ~Exists(asked.filter(Q(kind=Job.Kind.INFER) | Q(model_version=model))), state=Radiograph.State.READY
+    ).order_by("created_at")
+    jobs = Job.objects.bulk_create(
+        Job(radiograph=film, kind=Job.Kind.PREPARE, model_version=model, priority=PRIORITY[film.study.urgency])
+        for film in films.select_related("study")[:MISSING_AT_MOST]
+    )
+    return len(jobs)
+
+
+def _waiting() -> dict[str, int]:
+    """How many hints each kind needs: a prepare task takes one film, an infer task takes all there are."""
+    grace = timedelta(seconds=settings.SWEEP_SECONDS)
+    old = Job.objects.filter(state=Job.State.QUEUED, queued_at__lt=Now() - grace)
+    counts = dict(old.order_by().values_list("kind").annotate(Count("pk")))
+    most = {Job.Kind.PREPARE: HINTS_AT_MOST, Job.Kind.INFER: 1}
+    return {kind: min(count, most[Job.Kind(kind)]) for kind, count in counts.items()}
+
+
+def _leftovers_remove() -> None:
+    """Temporary files of uploads and drafts that a killed process left a day ago."""
+    before = time.time() - LEFTOVERS_SECONDS
+    for path in _leftovers():
+        try:
+            if path.stat().st_mtime < before:
+                path.unlink()
+        except OSError as error:
+            log.warning("a leftover could not be removed: %s", type(error).__name__)
+
+
+def _leftovers() -> Iterator[Path]:
+    yield from Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")
+    yield from storage.path_of(storage.DRAFTS).glob("*")
+
+
+# --- asked for by a person, slow
+
+
+def originals_unreferenced() -> list[Path]:
+    """Originals older than a day that no row names: reported, never deleted here."""
+    before = time.time() - LEFTOVERS_SECONDS
+    old = {path.name: path for path in storage.originals_stored() if path.stat().st_mtime < before}
+    known = set(Radiograph.objects.filter(sha256__in=old).values_list("sha256", flat=True))
+    return [path for name, path in old.items() if name not in known]

@@ -1,0 +1,52 @@
+"""Hints as Celery delivers them: each task wakes a service and says nothing else. No argument, no result, no retry.
+
+May import: Celery, `diagnosis.services`, `diagnosis.worker`. Bare `shared_task` is banned: use `task`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+
+from celery import current_task, shared_task
+
+from diagnosis import worker  # connects the worker's signals
+from diagnosis.services.infer import infer_waiting
+from diagnosis.services.prepare import prepare_next
+from diagnosis.services.queue import DATABASE_AWAY
+from diagnosis.services.recovery import sweep as sweep_once
+
+log = logging.getLogger("diagnosis.tasks")
+
+
+def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """The house decorator. A hint may be lost, so an absent database is a line in the log and not a fault."""
+
+    def decorate(function: Callable[[], object]) -> Callable[[], object]:
+        @shared_task(name=name, ignore_result=True, acks_late=False, max_retries=0)
+        @functools.wraps(function)
+        def run() -> None:
+            try:
+                function()
+            except DATABASE_AWAY as error:
+                log.warning("%s: the database is away (%s)", name, type(error).__name__)
+
+        return run
+
+    return decorate
+
+
+@task("diagnosis.prepare")
+def prepare() -> None:
+    prepare_next(worker=worker.process_name(current_task))
+
+
+@task("diagnosis.infer")
+def infer() -> None:
+    infer_waiting(worker=worker.process_name(current_task))
+
+
+@task("diagnosis.sweep")
+def sweep() -> None:
+    sweep_once()

@@ -1,0 +1,98 @@
+"""What a Celery worker process does besides its tasks: heartbeat, memory limit, model loaded before the first film.
+
+May import: Celery, Django, `diagnosis.services`. `diagnosis.tasks` imports it, which connects the signals; in a web
+process none of them is ever sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import threading
+from typing import Any
+
+from celery import signals
+from django.db import DatabaseError, connection
+
+from diagnosis.models import Worker
+from diagnosis.services import infer
+from diagnosis.services.presence import Presence, worker_gone, worker_seen
+
+log = logging.getLogger("diagnosis.worker")
+
+HEARTBEAT_SECONDS = 5
+#: Address space of a child that parses untrusted bytes.
+CHILD_MEMORY_BYTES = 1536 * 1024 * 1024
+
+
+def process_name(task: Any) -> str:
+    """The worker and the process that holds a job: `prepare@host 4711`."""
+    return f"{getattr(task.request, 'hostname', None) or 'worker'} {os.getpid()}"
+
+
+class Heartbeat:
+    """Writes the worker's row every few seconds from a thread with its own connection, also while a task runs."""
+
+    def __init__(self, name: str, kind: str, presence: Presence) -> None:
+        self._about = {"name": name, "kind": kind, "presence": presence}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=HEARTBEAT_SECONDS)
+
+    def _run(self) -> None:
+        started = False
+        while not self._stop.is_set():
+            try:
+                worker_seen(**self._about, started=not started)
+                started = True
+            except DatabaseError as error:
+                log.warning("no heartbeat: %s", type(error).__name__)
+                connection.close()
+            self._stop.wait(HEARTBEAT_SECONDS)
+        try:
+            worker_gone(name=self._about["name"])
+        except DatabaseError:
+            log.warning("the worker's row stays behind")
+        connection.close()
+
+
+_FIRST_PROCESS = os.getpid()
+_heartbeats: list[Heartbeat] = []
+
+
+@signals.worker_ready.connect
+def on_ready(sender: Any, **kwargs: Any) -> None:
+    """The worker takes tasks from now on. An infer worker first loads the active model."""
+    queues = set(sender.app.amqp.queues.consume_from)
+    kind = Worker.Kind.INFER if "infer" in queues else Worker.Kind.PREPARE
+    heartbeat = Heartbeat(sender.hostname, kind, infer.PRESENCE)
+    heartbeat.start()
+    _heartbeats.append(heartbeat)
+    if kind == Worker.Kind.INFER:
+        try:
+            infer.warm_up()
+        except DatabaseError as error:
+            log.warning("the model is loaded later: %s", type(error).__name__)
+    log.info("%s is ready%s", sender.hostname, f": {infer.PRESENCE.engine}" if infer.PRESENCE.engine else "")
+
+
+@signals.worker_shutdown.connect
+def on_shutdown(**kwargs: Any) -> None:
+    while _heartbeats:
+        _heartbeats.pop().stop()
+
+
+@signals.worker_process_init.connect
+def on_child(**kwargs: Any) -> None:
+    """A prefork child: the only process that parses untrusted bytes, so its memory has an end. The solo worker sends
+    this signal too, from the process itself."""
+    if os.getpid() == _FIRST_PROCESS:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (CHILD_MEMORY_BYTES, CHILD_MEMORY_BYTES))
