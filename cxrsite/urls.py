@@ -8,12 +8,14 @@ from django.contrib.auth.decorators import login_required
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+import diagnosis.api.urls
 import patients.api.urls
 from cxrsite import health
 from cxrsite.openapi import SwaggerView
 
 api = [
     *patients.api.urls.urlpatterns,
+    *diagnosis.api.urls.urlpatterns,
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", login_required(SwaggerView.as_view()), name="docs"),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django_filters import CharFilter, ChoiceFilter, IsoDateTimeFilter, UUIDFilter
 from django_filters.rest_framework import FilterSet
+from drf_spectacular.utils import extend_schema_field
 
 from diagnosis import selectors
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Study
@@ -48,6 +49,7 @@ class RadiographFilter(ArrivalFilter):
     def by_progress(self, films: QuerySet[Radiograph], name: str, progress: str) -> QuerySet[Radiograph]:
         return films.filter(selectors.PROGRESS[progress])
 
+    @extend_schema_field({"type": "string", "enum": Finding.Word.values})
     def by_word(self, films: QuerySet[Radiograph], name: str, word: str) -> QuerySet[Radiograph]:
         return films.filter(selectors.said_of_film(self.request.user, word))
 

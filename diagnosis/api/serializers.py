@@ -20,6 +20,13 @@ from patients.errors import ApplicationError, error_sentence
 # --- what is sent
 
 
+class BoxField(TextField):
+    """What was typed into a box of several lines, kept as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(" ".join(data.splitlines()) if isinstance(data, str) else data)
+
+
 class FilmField(serializers.FileField):
     """One file; an empty one is looked at by the intake."""
 
@@ -31,7 +38,7 @@ class RadiographNewSerializer(StrictSerializer):
     """A film: JPEG, PNG, GIF (one frame) or DICOM (CR, DX, DR)."""
 
     file = FilmField(allow_empty_file=True)
-    view = serializers.ChoiceField(Radiograph.View, default=Radiograph.View.UNKNOWN)
+    view = serializers.ChoiceField(Radiograph.View.choices, default=Radiograph.View.UNKNOWN)
     sha256 = serializers.RegexField(r"\A[0-9a-fA-F]{64}\Z", required=False, help_text="refused where the bytes differ")
 
 
@@ -39,8 +46,8 @@ class StudyNewSerializer(RadiographNewSerializer):
     """A film with its examination."""
 
     patient = IdField(help_text="the patient's id")
-    indication = TextField(max_length=500, required=False, allow_blank=True)
-    urgency = serializers.ChoiceField(Study.Urgency, default=Study.Urgency.ROUTINE)
+    indication = BoxField(max_length=500, required=False, allow_blank=True)
+    urgency = serializers.ChoiceField(Study.Urgency.choices, default=Study.Urgency.ROUTINE)
     accession_number = TextField(max_length=64, required=False, allow_blank=True)
     referring_doctor = serializers.CharField(required=False, help_text="username of a doctor of the clinic")
 
@@ -82,7 +89,7 @@ class FindingSerializer(serializers.Serializer):
     probability = serializers.FloatField()
     calibrated = serializers.FloatField()
     threshold = serializers.FloatField()
-    word = serializers.ChoiceField(Finding.Word)
+    word = serializers.ChoiceField(Finding.Word.choices)
 
 
 class PredictionSerializer(serializers.Serializer):
@@ -115,8 +122,8 @@ class JobSerializer(serializers.Serializer):
 
     id = serializers.UUIDField()
     radiograph = serializers.UUIDField(source="radiograph_id")
-    kind = serializers.ChoiceField(Job.Kind)
-    state = serializers.ChoiceField(Job.State)
+    kind = serializers.ChoiceField(Job.Kind.choices)
+    state = serializers.ChoiceField(Job.State.choices)
     attempt = serializers.IntegerField()
     place = serializers.SerializerMethodField()
     code = serializers.CharField(source="error_code")
@@ -143,9 +150,9 @@ class RadiographBriefSerializer(serializers.Serializer):
     """A film and where it stands; `url` has its results."""
 
     id = serializers.UUIDField()
-    view = serializers.ChoiceField(Radiograph.View)
+    view = serializers.ChoiceField(Radiograph.View.choices)
     sha256 = serializers.CharField()
-    state = serializers.ChoiceField(Radiograph.State)
+    state = serializers.ChoiceField(Radiograph.State.choices)
     code = serializers.CharField()
     message = serializers.CharField()
     warnings = WarningSerializer(many=True)
@@ -189,7 +196,7 @@ class StudySerializer(serializers.Serializer):
     clinic = serializers.UUIDField(source="clinic_id")
     accession_number = serializers.CharField()
     indication = serializers.SerializerMethodField()
-    urgency = serializers.ChoiceField(Study.Urgency)
+    urgency = serializers.ChoiceField(Study.Urgency.choices)
     referring_doctor = serializers.CharField(source="referring_doctor.username", default=None, allow_null=True)
     source = serializers.CharField()
     report_status = serializers.ChoiceField(["unread", *Report.Status.values])
@@ -239,7 +246,7 @@ class ModelVersionSerializer(serializers.Serializer):
     name = serializers.CharField()
     version = serializers.CharField()
     sha256 = serializers.CharField()
-    status = serializers.ChoiceField(ModelVersion.Status)
+    status = serializers.ChoiceField(ModelVersion.Status.choices)
     created_at = serializers.DateTimeField()
     card = serializers.JSONField()
 

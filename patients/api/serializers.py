@@ -27,7 +27,7 @@ class PatientEditSerializer(StrictSerializer):
     name = TextField(max_length=200)
     birth_date = DayField(required=False, allow_null=True)
     birth_year = serializers.IntegerField(required=False, help_text="where nobody knows the date")
-    sex = serializers.ChoiceField(Patient.Sex, required=False)
+    sex = serializers.ChoiceField(Patient.Sex.choices, required=False)
     phone = TextField(max_length=32, required=False, allow_blank=True)
     abha_number = TextField(max_length=20, required=False, allow_blank=True)
 
@@ -47,7 +47,7 @@ class PatientSerializer(serializers.Serializer):
     name = serializers.CharField()
     birth_date = serializers.DateField(allow_null=True)
     birth_year = serializers.IntegerField()
-    sex = serializers.ChoiceField(Patient.Sex)
+    sex = serializers.ChoiceField(Patient.Sex.choices)
     phone = serializers.CharField()
     abha_number = serializers.CharField()
     identifiers = IdentifierSerializer(many=True)
@@ -73,7 +73,7 @@ class ClinicRightsSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     name = serializers.CharField()
     code = serializers.CharField()
-    roles = serializers.ListField(child=serializers.ChoiceField(Role))
+    roles = serializers.ListField(child=serializers.ChoiceField(Role.choices))
     may = serializers.ListField(child=serializers.ChoiceField([action.value for action in access.Action]))
 
 
