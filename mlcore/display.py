@@ -79,6 +79,6 @@ def _overlay(size: tuple[int, int], heat: ImageArray) -> Image.Image:
     return Image.fromarray(layer)
 
 
-def _colour(strength: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _colour(strength: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     stops = np.linspace(0, 1, len(_COLOURS))
     return np.rint(np.stack([np.interp(strength, stops, channel) for channel in _COLOURS.T], axis=-1))

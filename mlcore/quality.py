@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,9 +83,9 @@ class FilmModel:
 @cache
 def film_model() -> FilmModel:
     """The bundled model."""
-    stored = json.loads(PARAMETERS.read_text())
+    stored: dict[str, Any] = json.loads(PARAMETERS.read_text())
     lists = ("mean", "axes", "variances", "weights")
-    return FilmModel(**{name: np.asarray(value) if name in lists else value for name, value in stored.items()})
+    return FilmModel(**{**stored, **{name: np.asarray(stored[name]) for name in lists}})
 
 
 def assess(image: DecodedImage) -> QualityReport:
