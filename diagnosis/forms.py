@@ -81,9 +81,7 @@ class WorklistForm(StyledForm):
         required=False, label="State", choices=[("", "All states"), *((key, word) for key, (_, word) in SIGNS.items())]
     )
     clinic = forms.ModelChoiceField(queryset=Clinic.objects.none(), required=False, empty_label="All my clinics")
-    word = forms.ChoiceField(
-        required=False, label="A finding is", choices=[("", "Any"), *Finding.Word.choices]
-    )
+    word = forms.ChoiceField(required=False, label="A finding is", choices=[("", "Any"), *Finding.Word.choices])
     date_from = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
     date_to = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
     mine = forms.BooleanField(required=False, label="Only films I sent")

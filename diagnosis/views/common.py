@@ -44,7 +44,9 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
         film.mapped = [finding for finding in film.findings if finding.label != NORMAL]
         film.headline = headline(film.prediction, film.findings) if film.prediction else ""
         film.poll_seconds = _poll_seconds(film) if film.status.is_open else 0
-    busy = [(kind, title) for kind, title in QUEUES if system["queues"][kind]["queued"] + system["queues"][kind]["running"]]
+    busy = [
+        (kind, title) for kind, title in QUEUES if system["queues"][kind]["queued"] + system["queues"][kind]["running"]
+    ]
     return system | {"no_worker": no_worker_sentence(queue.alive), "busy": busy}
 
 

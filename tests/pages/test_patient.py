@@ -1,0 +1,97 @@
+"""The patient page: who it is, the studies, and each finding over time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from diagnosis.charts import BOTTOM, TOP, history_charts
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def page_of(client, patient) -> str:
+    answer = client.get(reverse("patient_detail", args=[patient.pk]))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def add_film(patient, pneumonia: float, days_ago: int, model=None):
+    taken = timezone.now() - timedelta(days=days_ago)
+    film = factories.radiograph_make(factories.study_make(patient, acquired_at=taken), state="ready")
+    return factories.prediction_make(film, model, calibrated={"pneumonia": pneumonia})
+
+
+def test_patient_without_films_has_no_chart(client_for, patient):
+    page = page_of(client_for("operator"), patient)
+    assert "No film has been sent" in page
+    assert "<figure" not in page
+
+
+def test_chart_has_one_line_per_model_version_and_links_to_each_study(client_for, patient):
+    later = factories.model_version_make("2.0.0", status="shadow")
+    first, second, third = (
+        add_film(patient, 0.2, 200),
+        add_film(patient, 0.9, 100),
+        add_film(patient, 0.4, 1, later),
+    )
+    page = page_of(client_for("radiologist"), patient)
+    assert page.count("<polyline") == 2
+    assert page.count('class="chart-threshold') == 2
+    for prediction in (first, second, third):
+        assert f'<a href="{reverse("study_detail", args=[prediction.radiograph.study_id])}" aria-label' in page
+    assert "As a table" in page
+
+
+def test_results_that_may_not_be_seen_are_not_drawn(client_for, patient):
+    add_film(patient, 0.9, 10)
+    assert "<polyline" not in page_of(client_for("operator"), patient)
+
+
+def test_edit_and_send_are_offered_to_who_may(client_for, patient):
+    page = page_of(client_for("operator"), patient)
+    assert reverse("patient_edit", args=[patient.pk]) in page
+    assert reverse("patient_edit", args=[patient.pk]) not in page_of(client_for("radiologist"), patient)
+
+
+def test_queries_do_not_grow_with_the_studies(client_for, patient, count_queries):
+    client = client_for("radiologist")
+    add_film(patient, 0.1, 1)
+    few = count_queries(lambda: page_of(client, patient))
+    for number in range(4):
+        add_film(patient, 0.1, number + 2)
+    assert count_queries(lambda: page_of(client, patient)) == few
+
+
+def point(value: float, date, threshold: float = 0.5) -> dict:
+    return {"date": date, "calibrated": value, "threshold": threshold}
+
+
+def test_chart_geometry_puts_numbers_on_the_axis_and_dates_in_order():
+    now = timezone.now()
+    points = [point(0.0, now - timedelta(days=10)), point(1.0, now - timedelta(days=5)), point(0.5, now)]
+    curve = {"label": "x", "title": "X", "series": [{"model": {}, "points": points}]}
+    drawn = history_charts([curve])[0].series[0].points
+    assert [place.y for place in drawn] == [BOTTOM, TOP, (BOTTOM + TOP) / 2]
+    steps = [after.x - before.x for before, after in zip(drawn, drawn[1:], strict=False)]
+    assert steps[0] == pytest.approx(steps[1], abs=0.2)
+
+
+def test_changed_threshold_is_drawn_as_a_step():
+    now = timezone.now()
+    points = [point(0.1, now - timedelta(days=1), 0.5), point(0.1, now, 0.8)]
+    series = history_charts([{"label": "x", "title": "X", "series": [{"model": {}, "points": points}]}])[0].series[0]
+    assert series.threshold_line.count("V") == 1
+    assert series.threshold_line.count("H") == 2
+
+
+def test_single_film_stands_in_the_middle():
+    chart = history_charts(
+        [{"label": "x", "title": "X", "series": [{"model": {}, "points": [point(0.3, timezone.now())]}]}]
+    )
+    assert chart[0].one_day
+    assert chart[0].series[0].points[0].x == pytest.approx(191, abs=1)
