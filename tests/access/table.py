@@ -1,0 +1,149 @@
+"""Who gets which answer from which address: the expectation table of the access matrix.
+
+One line per method and address, one column per role, at objects of the person's own clinic. What belongs to another
+clinic answers 404 to everybody who is signed in (or the same 403 that the role meets at home). Anonymous visitors are
+sent to sign in (302) or told 401. An address that is missing here fails `tests/access/test_matrix.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROLES = ("anonymous", "operator", "radiographer", "radiologist", "doctor", "assigned", "clinicadmin", "system")
+
+#: The clinic hides unread results and no report is signed.
+PAGES = """
+#                                                              anon oper radg radl doct asgn cadm syst
+GET   /                                                         302  200  200  200  302  302  302  302
+POST  /                                                         302  400  400  400  403  403  403  403
+POST  /send/patient/                                            302  200  200  200  200  200  200  200
+GET   /worklist/                                                302  200  200  200  200  200  200  200
+GET   /patients/                                                302  200  200  200  200  200  200  200
+POST  /patients/                                                302  200  200  200  200  200  200  200
+GET   /patients/new/                                            302  200  200  403  403  403  403  403
+POST  /patients/new/                                            302  302  302  403  403  403  403  403
+GET   /patients/<uuid:patient_id>/                              302  200  200  200  404  200  404  404
+GET   /patients/<uuid:patient_id>/edit/                         302  200  200  403  404  403  404  404
+POST  /patients/<uuid:patient_id>/edit/                         302  302  302  403  404  403  404  404
+POST  /patients/<uuid:patient_id>/identifiers/                  302  302  302  403  404  403  404  404
+POST  /patients/<uuid:patient_id>/identifiers/<int:identifier_id>/remove/  302  302  302  403  404  403  404  404
+GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404
+GET   /studies/<uuid:study_id>/status/                          302  200  200  200  404  200  200  404
+POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404
+GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404
+GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  404  404  404
+GET   /status/                                                  302  200  200  200  200  200  200  200
+GET   /models/<uuid:model_id>/                                  302  200  200  200  200  200  200  200
+GET   /about/                                                   302  200  200  200  200  200  200  200
+GET   /livez                                                    200  200  200  200  200  200  200  200
+GET   /readyz                                                   200  200  200  200  200  200  200  200
+"""
+
+API = """
+GET   /api/v1/me/                                               401  200  200  200  200  200  200  200
+GET   /api/v1/patients/                                         401  200  200  200  200  200  200  200
+POST  /api/v1/patients/                                         401  201  201  403  403  403  403  403
+POST  /api/v1/patients/matches/                                 401  200  200  403  403  403  403  403
+GET   /api/v1/patients/<str:pk>/                                401  200  200  200  404  200  404  404
+PATCH /api/v1/patients/<str:pk>/                                401  200  200  403  404  403  404  404
+POST  /api/v1/patients/<str:pk>/identifiers/                    401  201  201  403  404  403  404  404
+GET   /api/v1/schema/                                           401  200  200  200  200  200  200  200
+GET   /api/v1/docs/                                             302  302  302  302  302  302  302  302
+"""
+
+#: A report of the study is signed: the doctor to whom it was referred sees image and result.
+SIGNED = """
+GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404
+GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404
+GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404
+"""
+
+#: The clinic shows unread results: operators and radiographers see image and result.
+OPEN = """
+GET   /images/<uuid:radiograph_id>/                             302  200  200  200  404  403  403  404
+GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  200  200  200  404  404  404  404
+"""
+
+#: Addresses of allauth: nobody's patients, only one's own account. Columns: anonymous, signed in.
+ACCOUNTS = """
+GET   /accounts/login/                                          200  302
+GET   /accounts/logout/                                         302  200
+GET   /accounts/inactive/                                       200  200
+GET   /accounts/signup/                                         200  302
+GET   /accounts/reauthenticate/                                 302  200
+GET   /accounts/email/                                          302  302
+GET   /accounts/confirm-email/                                  200  200
+GET   /accounts/password/change/                                302  200
+GET   /accounts/password/set/                                   302  302
+GET   /accounts/password/reset/                                 200  200
+GET   /accounts/login/code/confirm/                             302  302
+GET   /accounts/^confirm-email/(?P<key>[-:\\w]+)/$              200  200
+GET   /accounts/password/reset/key/done/                        200  200
+GET   /accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$  200  200
+GET   /accounts/password/reset/done/                            200  200
+GET   /accounts/2fa/                                            302  200
+GET   /accounts/2fa/authenticate/                               302  302
+GET   /accounts/2fa/reauthenticate/                             302  302
+GET   /accounts/2fa/totp/activate/                              302  302
+GET   /accounts/2fa/totp/deactivate/                            302  302
+GET   /accounts/2fa/recovery-codes/                             302  302
+GET   /accounts/2fa/recovery-codes/generate/                    302  302
+GET   /accounts/2fa/recovery-codes/download/                    302  302
+GET   /accounts/2fa/webauthn/                                   302  302
+GET   /accounts/2fa/webauthn/add/                               302  302
+GET   /accounts/2fa/webauthn/reauthenticate/                    302  302
+GET   /accounts/2fa/webauthn/keys/<int:pk>/remove/              302  302
+GET   /accounts/2fa/webauthn/keys/<int:pk>/edit/                302  302
+"""
+
+#: The administration belongs to the system administrator; everybody else is sent away. What may be done per model.
+ADMIN_MODELS = {
+    "patients/user": {"view", "add", "change"},
+    "patients/clinic": {"view", "add", "change"},
+    "patients/patient": {"view"},
+    "patients/auditevent": {"view"},
+    "diagnosis/study": {"view"},
+    "diagnosis/radiograph": {"view"},
+    "diagnosis/job": {"view"},
+    "diagnosis/prediction": {"view"},
+    "diagnosis/finding": {"view"},
+    "diagnosis/report": {"view"},
+    "diagnosis/modelversion": {"view"},
+    "diagnosis/worker": {"view"},
+}
+#: Addresses of the administration that belong to no model, and the system administrator's answer.
+ADMIN_PAGES = {
+    "/admin/": 200,
+    "/admin/login/": 302,
+    "/admin/logout/": 405,
+    "/admin/password_change/": 200,
+    "/admin/password_change/done/": 200,
+    "/admin/autocomplete/": 403,
+    "/admin/jsi18n/": 200,
+    "/admin/r/<path:content_type_id>/<path:object_id>/": 404,
+    "/admin/patients/user/<id>/password/": 200,
+    "/admin/^(?P<app_label>*)/$": 200,
+    "/admin/(?P<url>.*)$": 404,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one method at one address answers to each role."""
+
+    method: str
+    route: str
+    expected: dict[str, int]
+
+
+def rows(table: str) -> list[Row]:
+    """The lines of a table; a table of two columns says the same for every role that is signed in."""
+    found = []
+    for line in table.strip().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        method, route, *statuses = line.split()
+        anonymous, *signed_in = (int(status) for status in statuses)
+        columns = [anonymous, *(signed_in * (len(ROLES) - 1) if len(signed_in) == 1 else signed_in)]
+        found.append(Row(method, route, dict(zip(ROLES, columns, strict=True))))
+    return found

@@ -1,0 +1,208 @@
+"""Walks every address of the site as every role, at the own and at the other clinic: does `table.py` hold?"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import transaction
+from django.http import HttpResponse
+from django.urls import URLPattern, get_resolver
+from PIL import Image
+
+from patients.models import AuditEvent
+from tests.access import table
+from tests.access.table import ROLES, Row, rows
+from tests.access.world import FOREIGN_NAME, OWN_NAME, UNKNOWN, Side, World
+
+HOME_ROWS = [(variant, row) for variant, text in [
+    ("", table.PAGES + table.API), ("signed", table.SIGNED), ("open", table.OPEN),
+] for row in rows(text)]  # fmt: skip
+OBJECT_ROWS = [(variant, row) for variant, row in HOME_ROWS if "<" in row.route and "model" not in row.route]
+#: May see no patient of the clinic: no answer may hold a patient's name.
+BLIND = {"anonymous", "doctor", "clinicadmin", "system"}
+
+
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
+    """Built once; whatever a request changes is rolled back."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield World()
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(autouse=True)
+def db(world: World) -> None:
+    """Takes the place of pytest-django's fixture, which would begin a transaction per test."""
+
+
+@pytest.fixture(autouse=True)
+def _files_of_films(world: World, media_root: Path) -> None:
+    for side in (world.own, world.foreign):
+        for study in (side.signed, side.unsigned):
+            radiograph = study.radiographs.get()
+            folder = (media_root / radiograph.display_key).parent
+            folder.mkdir(parents=True)
+            Image.new("L", (512, 512), 90).save(folder / "display.png")
+            maps_write(folder / "maps.npz")
+
+
+def maps_write(path: Path) -> None:
+    content = io.BytesIO()
+    np.savez(content, maps=np.zeros((7, 7, 3), np.float16), labels=np.array(["normal", "pneumonia", "effusion"]))
+    path.write_bytes(content.getvalue())
+
+
+def name_of(case: Any) -> str:
+    variant, row = case
+    return f"{variant or 'unsigned'}:{row.method} {row.route}"
+
+
+def ask(world: World, role: str, row: Row, side: str, variant: str = "", **options: Any) -> HttpResponse:
+    """One request, its changes undone; the same question is asked once and its answer kept."""
+    question = (role, row.method, row.route, side, variant, *sorted(options.items()))
+    if question not in world.answers:
+        with transaction.atomic():
+            world.answers[question] = _ask(world, role, row, getattr(world, side), variant, options)
+            transaction.set_rollback(True)
+    return world.answers[question]
+
+
+def _ask(world: World, role: str, row: Row, side: Side, variant: str, options: dict[str, Any]) -> HttpResponse:
+    if variant == "open":
+        type(side.clinic).objects.filter(pk=side.clinic.pk).update(show_unread_results=True)
+    response = world.call(role, row.method, row.route, side, variant=variant, **options)
+    response.body = b"".join(response.streaming_content) if response.streaming else response.content
+    response.recorded = set(AuditEvent.objects.filter(patient__isnull=False).values_list("patient", flat=True))
+    return response
+
+
+@pytest.mark.parametrize("case", HOME_ROWS, ids=name_of)
+def test_each_role_meets_the_expected_answer_at_home(world, case):
+    variant, row = case
+    answers = {role: ask(world, role, row, "own", variant).status_code for role in ROLES}
+    assert answers == row.expected
+
+
+@pytest.mark.parametrize("case", OBJECT_ROWS, ids=name_of)
+def test_what_belongs_to_another_clinic_does_not_exist(world, case):
+    variant, row = case
+    answers = {role: ask(world, role, row, "foreign", variant).status_code for role in ROLES}
+    assert answers == {role: row.expected[role] if role == "anonymous" else 404 for role in ROLES}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in HOME_ROWS if case[1].method == "POST" and "<" not in case[1].route], ids=name_of
+)
+def test_a_body_that_names_another_clinic_changes_nothing_there(world, case):
+    _, row = case
+    for role in ROLES[1:]:
+        response = ask(world, role, row, "foreign")
+        at_home = row.expected[role]
+        assert response.status_code in ({at_home} if at_home >= 400 and at_home != 400 else {200, 400, 404}), role
+        assert FOREIGN_NAME.encode() not in response.body, role
+
+
+@pytest.mark.parametrize("case", OBJECT_ROWS, ids=name_of)
+def test_foreign_unknown_and_malformed_ids_read_the_same(world, case):
+    variant, row = case
+    for role in ("operator", "radiologist", "clinicadmin", "system"):
+        foreign = ask(world, role, row, "foreign", variant)
+        for given in (UNKNOWN, "nonsense"):
+            other = ask(world, role, row, "foreign", variant, given=given)
+            assert plain(other) == plain(foreign), f"{role}: {given}"
+
+
+@pytest.mark.parametrize("case", HOME_ROWS, ids=name_of)
+def test_no_answer_holds_a_patient_whom_the_role_may_not_see(world, case):
+    variant, row = case
+    for role in ROLES:
+        for side in ("own", "foreign"):
+            body = ask(world, role, row, side, variant).body.decode(errors="replace")
+            assert FOREIGN_NAME not in body, f"{role} at {side}"
+            assert role not in BLIND or OWN_NAME not in body, f"{role} at {side}"
+
+
+@pytest.mark.parametrize("headers", [{}, {"HTTP_HX_REQUEST": "true"}], ids=["page", "fragment"])
+@pytest.mark.parametrize("case", HOME_ROWS, ids=name_of)
+def test_whoever_is_shown_a_patient_is_recorded(world, case, headers):
+    variant, row = case
+    for role in set(ROLES) - BLIND:
+        response = ask(world, role, row, "own", variant, **headers)
+        if OWN_NAME in response.body.decode(errors="replace") or response.headers["Content-Type"] == "image/png":
+            assert world.own.patient.pk in response.recorded, role
+
+
+@pytest.mark.parametrize("route", sorted({row.route for _, row in HOME_ROWS}))
+def test_other_methods_do_nothing(world, route):
+    offered = {row.method for _, row in HOME_ROWS if row.route == route}
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - offered:
+        for role in ("operator", "radiologist", "clinicadmin", "system"):
+            response = ask(world, role, Row(method, route, {}), "own")
+            assert response.status_code in (302, 403, 404, 405), f"{method} as {role}"
+            assert response.status_code != 302 or "/accounts/login/" in response["Location"], f"{method} as {role}"
+
+
+@pytest.mark.parametrize("row", rows(table.ACCOUNTS), ids=lambda row: row.route)
+def test_account_pages_answer_as_expected(world, row):
+    route = re.sub(r"\^|\$|\(\?P<key>[^)]*\)|\(\?P<uidb36>[^)]*\)", lambda m: "" if m[0] in "^$" else "x", row.route)
+    answers = {role: ask(world, role, Row("GET", route, {}), "own").status_code for role in ROLES}
+    assert answers == row.expected
+
+
+def admin_cases() -> Iterator[tuple[str, int]]:
+    """Every address of the administration with the system administrator's answer."""
+    yield from table.ADMIN_PAGES.items()
+    for model, may in table.ADMIN_MODELS.items():
+        yield f"/admin/{model}/", 200
+        yield f"/admin/{model}/add/", 200 if "add" in may else 403
+        yield f"/admin/{model}/<path:object_id>/", 302
+        yield f"/admin/{model}/<path:object_id>/change/", 200
+        yield f"/admin/{model}/<path:object_id>/history/", 200
+        yield f"/admin/{model}/<path:object_id>/delete/", 200 if "delete" in may else 403
+
+
+@pytest.mark.parametrize(("route", "status"), admin_cases())
+def test_the_administration_belongs_to_the_system_administrator(world, route, status):
+    from django.apps import apps
+
+    filled = re.sub(r"\^|\$|\(\?P<app_label>[^)]*\)|\(\?P<url>[^)]*\)", "", route).replace("//", "/patients/")
+    if model := re.match(r"/admin/(\w+/\w+)/<", filled):
+        row = apps.get_model(model[1].replace("/", ".")).objects.first()
+        filled = re.sub(r"<[^>]*>", str(row.pk) if row else "1", filled)
+    else:
+        filled = re.sub(r"<[^>]*>", "1", filled)
+    answers = {role: ask(world, role, Row("GET", filled, {}), "own").status_code for role in ROLES}
+    away = {role: 302 for role in ROLES} | ({} if route != "/admin/login/" else dict.fromkeys(ROLES[1:-1], 403))
+    assert answers == away | {"system": status}
+
+
+def test_every_address_stands_in_the_table():
+    known = {row.route for _, row in HOME_ROWS} | {row.route for row in rows(table.ACCOUNTS)}
+    known |= {route for route, _ in admin_cases()}
+    missing = {route for route in every_route(get_resolver().url_patterns) if route not in known}
+    stale = known - set(every_route(get_resolver().url_patterns))
+    assert (missing, stale) == (set(), set())
+
+
+def every_route(patterns: list[Any], prefix: str = "/") -> Iterator[str]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            # the list of installed applications in this one changes with every library
+            yield re.sub(r"\(\?P<app_label>[^)]*\)", "(?P<app_label>*)", route)
+        else:
+            yield from every_route(pattern.url_patterns, route)
+
+
+def plain(response: HttpResponse) -> tuple[int, str, list[str]]:
+    """What an answer tells: status, body and headers without the reference and tokens that differ each time."""
+    body = response.body.decode()
+    for reference in (response["X-Request-ID"], *re.findall(r'csrfmiddlewaretoken" value="([^"]+)"', body)):
+        body = body.replace(reference, "")
+    return response.status_code, body, sorted(response.headers)

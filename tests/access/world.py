@@ -1,0 +1,146 @@
+"""Two clinics with everything in them, and a signed-in person per role: what the access matrix walks through."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.test import Client
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from diagnosis.models import Study
+from patients.models import Clinic
+from tests import factories
+from tests.access.table import ROLES
+from tests.conftest import BACKEND
+from tests.encodings import as_png
+from tests.films import synthetic_film
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+FILM = as_png(synthetic_film(seed=7))
+OWN_NAME, FOREIGN_NAME = "Owenia Ownperson", "Farida Farperson"
+
+
+class Side:
+    """A clinic with a patient, whose film is analysed, in a study with and a study without a signed report."""
+
+    def __init__(self, name: str, clinic: Clinic, radiologist: Any, assigned: Any) -> None:
+        self.clinic = clinic
+        self.patient = factories.patient_make(clinic, name, mrn="7001", birth_year=1961)
+        self.model = factories.model_version_make()
+        self.unsigned = self._study(assigned)
+        self.signed = self._study(assigned)
+        factories.report_make(self.signed, radiologist)
+
+    def _study(self, assigned: Any) -> Study:
+        study = factories.study_make(self.patient, referring_doctor=assigned, created_by=None)
+        radiograph = factories.radiograph_make(study, state="ready")
+        radiograph.display_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/display.png"
+        radiograph.save()
+        factories.job_make(radiograph, "prepare", "succeeded")
+        factories.job_make(radiograph, "infer", "failed")
+        map_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/maps.npz"
+        factories.prediction_make(radiograph, self.model, map_key=map_key)
+        return study
+
+    def ids(self, variant: str) -> dict[str, str]:
+        """The value of each parameter of an address, by its name or by the folder before it."""
+        study = self.signed if variant == "signed" else self.unsigned
+        radiograph = study.radiographs.get()
+        by_kind = {
+            "patient": self.patient,
+            "study": study,
+            "radiograph": radiograph,
+            "job": radiograph.jobs.get(state="failed"),
+            "prediction": radiograph.predictions.get(),
+            "identifier": self.patient.identifiers.get(),
+            "model": self.model,
+        }
+        return {kind: str(row.pk) for kind, row in by_kind.items()}
+
+
+class World:
+    """Both sides, and the people. Nobody belongs to the far clinic except its own radiologist."""
+
+    def __init__(self) -> None:
+        home = factories.clinic_make("Home Clinic", code="home")
+        far = factories.clinic_make("Far Clinic", code="far")
+        self.people = {role: factories.user_make(role, home) for role in ROLES[1:5]}
+        self.people["assigned"] = factories.user_make("doctor", home)
+        self.people["clinicadmin"] = factories.user_make("clinicadmin", home)
+        self.people["system"] = factories.system_admin_make()
+        stranger = factories.user_make("radiologist", far)
+        self.own = Side(OWN_NAME, home, self.people["radiologist"], self.people["assigned"])
+        self.foreign = Side(FOREIGN_NAME, far, stranger, stranger)
+        self.sessions, self.tokens = {"anonymous": Client()}, {"anonymous": APIClient()}
+        for role, user in self.people.items():
+            self.sessions[role], self.tokens[role] = Client(), APIClient()
+            self.sessions[role].force_login(user, backend=BACKEND)
+            self.tokens[role].credentials(HTTP_AUTHORIZATION=f"Token {AuthToken.objects.create(user)[1]}")
+        self.answers: dict[tuple[Any, ...], HttpResponse] = {}
+        for client in (*self.sessions.values(), *self.tokens.values()):
+            client.raise_request_exception = False
+
+    def call(
+        self, role: str, method: str, route: str, side: Side, *, variant: str = "", **options: Any
+    ) -> HttpResponse:
+        """Ask for a route, its parameters filled from `side` (or with `given`), with a body that would be accepted."""
+        path = fill(route, side.ids(variant), options.pop("given", None))
+        if route.startswith("/api/"):
+            client, data = self.tokens[role], api_body(method, route, side)
+            kind = {} if method == "GET" or data is None else {"format": "multipart" if "file" in data else "json"}
+        else:
+            client, data, kind = self.sessions[role], page_body(method, route, side), {}
+        return getattr(client, method.lower())(path, data, **kind, **options)
+
+
+_KIND_OF_FOLDER = {
+    "patients": "patient",
+    "studies": "study",
+    "radiographs": "radiograph",
+    "jobs": "job",
+    "predictions": "prediction",
+    "model-versions": "model",
+}
+_PARAMETER = re.compile(r"(?:(?P<folder>[\w-]+)/)?<(?:\w+:)?(?P<name>\w+)>")
+
+
+def fill(route: str, ids: dict[str, str], given: str | None = None) -> str:
+    """The address of a route; `given` stands in for its first parameter."""
+    fills = [given] if given is not None else []
+
+    def value(match: re.Match[str]) -> str:
+        folder, name = match["folder"], match["name"]
+        kind = name.removesuffix("_id") if name.endswith("_id") else _KIND_OF_FOLDER.get(folder, name)
+        text = fills.pop() if fills else {"label": "pneumonia", **ids}.get(kind, "1")
+        return f"{folder}/{text}" if folder else text
+
+    return _PARAMETER.sub(value, route)
+
+
+def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
+    person = {"name": "Newly Registered", "birth_year": "1990", "sex": "other", "clinic": str(side.clinic.pk)}
+    return {
+        "POST /": {"patient": str(side.patient.pk)},
+        "POST /send/patient/": {"query": "person"},
+        "POST /patients/": {"query": "person"},
+        "POST /patients/new/": person,
+        "POST /patients/<uuid:patient_id>/edit/": person,
+        "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
+    }.get(f"{method} {route}")
+
+
+def api_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
+    person = {"name": "Newly Registered", "birth_year": 1990, "sex": "other", "clinic": str(side.clinic.pk)}
+    film = {"file": SimpleUploadedFile("film.png", FILM, content_type="image/png")}
+    return {
+        "POST patients/": person,
+        "POST patients/matches/": person,
+        "PATCH patients/<str:pk>/": {"name": "Corrected Name"},
+        "POST patients/<str:pk>/identifiers/": {"system": "DICOM", "value": "new-1"},
+        "POST studies/": film | {"patient": str(side.patient.pk)},
+        "POST studies/<str:pk>/radiographs/": film,
+    }.get(f"{method} {route.removeprefix('/api/v1/')}")
