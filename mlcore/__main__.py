@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mlcore.contracts import ModelIntegrityError
-    from mlcore.training.dataset import DatasetError
+    from mlcore.training.dataset import TrainingError
 
     try:
         return int(options.command(options))
-    except (DatasetError, ModelIntegrityError) as error:
+    except (TrainingError, ModelIntegrityError) as error:
         print(f"mlcore: {error}", file=sys.stderr)
         return 2
 

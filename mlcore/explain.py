@@ -22,7 +22,7 @@ def finding_map(maps: ImageArray, label: int) -> ImageArray:
     evidence = maps[..., label] - (others.mean(-1) if others.shape[-1] else 0.0)
     evidence = np.maximum(evidence, 0.0).astype(np.float32)
     peak = float(evidence.max())
-    return evidence / np.float32(peak) if peak > 0 else evidence
+    return (evidence / peak).astype(np.float32) if peak > 0 else evidence
 
 
 def heat_layer(shares: ImageArray, size: tuple[int, int]) -> Image.Image:

@@ -17,18 +17,19 @@ Word = Literal["present", "likely", "possible", "absent"]
 
 #: The bands, as pages and documents print them: word → rule on calibrated probability c and threshold t.
 WORD_RULES: Mapping[Word, str] = {
-    "present": "at least halfway from the threshold to certainty",
-    "likely": "at or above the threshold",
-    "possible": "below the threshold, but at least half of it",
+    "present": "at least halfway to certainty from the threshold, or from even odds where the threshold is lower",
+    "likely": "at or above the threshold, and at least even odds",
+    "possible": "at least half of the threshold",
     "absent": "below half of the threshold",
 }
 
 
 def word(calibrated: float, threshold: float) -> Word:
     """The word for a calibrated probability at a threshold; see `WORD_RULES`."""
-    if calibrated >= (1 + threshold) / 2:
+    sure = max(threshold, 0.5)  # a low threshold catches much, but a chance below one half is not "likely"
+    if calibrated >= (1 + sure) / 2:
         return "present"
-    if calibrated >= threshold:
+    if calibrated >= sure:
         return "likely"
     return "possible" if calibrated >= threshold / 2 else "absent"
 

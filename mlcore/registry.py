@@ -10,8 +10,9 @@ import hashlib
 import shutil
 import tempfile
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from mlcore.card import WEIGHTS_FILE, load_card
 from mlcore.contracts import ModelIntegrityError
@@ -25,7 +26,7 @@ def bundled_folder() -> Path:
     return Path(__file__).resolve().parent / "bundled" / "default"
 
 
-def file_sha256(file: BinaryIO) -> str:
+def file_sha256(file: BufferedReader) -> str:
     """Hash of an open file, read from its start; it is left at its start again."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -72,13 +73,13 @@ def _load(folder: Path, expected_sha256: str, engine: str) -> Predictor:
         return KerasPredictor(card, copy)
 
 
-def _open_weights(folder: Path) -> BinaryIO:
+def _open_weights(folder: Path) -> BufferedReader:
     try:
         return (folder / WEIGHTS_FILE).open("rb")
     except OSError as error:
         raise ModelIntegrityError(f"{WEIGHTS_FILE} cannot be read") from error
 
 
-def _require(file: BinaryIO, sha256: str) -> None:
+def _require(file: BufferedReader, sha256: str) -> None:
     if file_sha256(file) != sha256:
         raise ModelIntegrityError("the weights do not have the registered sha256")

@@ -31,8 +31,8 @@ def robust(film: npt.NDArray[np.uint8], random: Random) -> npt.NDArray[np.float3
     values = np.asarray(picture, dtype=np.float32) / 255
     if random.random() < 0.5:
         noise = random.standard_normal(values.shape, dtype=np.float32)
-        values = np.clip(values + noise * np.float32(random.uniform(0, 0.04)), 0, 1)
-    return values
+        values = np.clip(values + noise * random.uniform(0, 0.04), 0, 1)
+    return values.astype(np.float32)
 
 
 def _geometry(picture: Image.Image, random: Random) -> Image.Image:

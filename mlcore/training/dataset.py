@@ -24,8 +24,8 @@ DEFAULT_DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "cxr256
 _REQUIRED = ("file", "label", "split", "group_id", "source_dataset", "source_repo", "sha256")
 
 
-class DatasetError(Exception):
-    """The data folder cannot be used; the message says why and what to do."""
+class TrainingError(Exception):
+    """Films, starting weights or an earlier run cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ class Film:
 
 
 def read_manifest(data: Path) -> list[Film]:
-    """All films of `data/manifest.csv`, in its order. Raises DatasetError."""
+    """All films of `data/manifest.csv`, in its order. Raises TrainingError."""
     manifest = data / "manifest.csv"
     if not manifest.is_file():
-        raise DatasetError(f"No manifest.csv in {data}. Give the folder of the films with --data.")
+        raise TrainingError(f"No manifest.csv in {data}. Give the folder of the films with --data.")
     with manifest.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
         if missing:
-            raise DatasetError(f"{manifest} has no column {', '.join(missing)}.")
+            raise TrainingError(f"{manifest} has no column {', '.join(missing)}.")
         films = [_film(data, row) for row in reader]
     _refuse_leaks(films)
     return films
@@ -134,4 +134,4 @@ def _refuse_leaks(films: Sequence[Film]) -> None:
         for film in films:
             key = getattr(film, name)
             if seen.setdefault(key, film.split) != film.split:
-                raise DatasetError(f"{name} {key} is in two splits: {seen[key]} and {film.split}.")
+                raise TrainingError(f"{name} {key} is in two splits: {seen[key]} and {film.split}.")

@@ -52,12 +52,12 @@ def report(
     """
     truth = np.array([card.label_keys.index(film.label) for film in films])
     baselines = _baselines(films, train, card.label_keys)
-    parts: dict[str, Sequence[bool]] = {"pooled": [True] * len(films)}
+    parts = {"pooled": np.full(len(films), True)}
     for source in sorted({film.source for film in films}):
-        parts[f"within {source}"] = [film.source == source for film in films]
+        parts[f"within {source}"] = np.array([film.source == source for film in films])
     result: dict[str, Any] = {"replicates": replicates, "unit": "patient group", "parts": {}, "batches": {}}
-    for name, keep in parts.items():
-        result["parts"][name] = _part(films, truth, calibrated, baselines, np.array(keep), card, replicates)
+    for name, part_keep in parts.items():
+        result["parts"][name] = _part(films, truth, calibrated, baselines, part_keep, card, replicates)
     for batch in sorted({film.batch for film in films}):
         keep = np.array([film.batch == batch for film in films])
         if keep.sum() >= 20 and len(np.unique(truth[keep])) > 1:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mlcore.backbones import Architecture, build_member, freeze_for_tuning
 from mlcore.preprocess import PreprocessingSpec, standardise
 from mlcore.training.augment import robust
-from mlcore.training.dataset import Film, cached_films
+from mlcore.training.dataset import Film, TrainingError, cached_films
 from mlcore.training.metrics import macro_auroc
 
 Array = npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ class Samples:
 
     def select(self, keep: Sequence[bool]) -> Samples:
         chosen = np.flatnonzero(keep)
-        return Samples([self.films[i] for i in chosen], self.pictures, self.index[chosen])
+        return Samples([self.films[int(i)] for i in chosen], self.pictures, self.index[chosen])
 
 
 def load_samples(films: Sequence[Film], spec: PreprocessingSpec, cache: Path) -> Samples:
@@ -89,8 +89,8 @@ def train_member(
     train = samples.select([film.split == "train" for film in samples.films])
     val = samples.select([film.split == "val" for film in samples.films])
     if not train.films or not val.films:
-        raise ValueError("training needs films in both the train and the val split")
-    member = build_member(architecture, weights=weights, dropout=recipe.dropout)
+        raise TrainingError("training needs films in both the train and the val split")
+    member = _starting_member(architecture, weights, recipe)
     if weights is not None:
         freeze_for_tuning(member, architecture)
     trainer = _trainer(member, len(labels), recipe)
@@ -102,6 +102,13 @@ def train_member(
         scores = run.with_average(lambda: within_sources(val.films, predict(member, val_films), labels))
         run.finish_epoch(epoch, member, {"loss": loss, **scores, "seconds": time.perf_counter() - started})
     return run.facts()
+
+
+def _starting_member(architecture: Architecture, weights: str | None, recipe: Recipe) -> Any:
+    try:
+        return build_member(architecture, weights=weights, dropout=recipe.dropout)
+    except Exception as error:  # Keras raises plain Exception when it cannot fetch
+        raise TrainingError(f"The starting weights {weights!r} cannot be had: {error}") from error
 
 
 def plain_inputs(samples: Samples, spec: PreprocessingSpec) -> Array:
@@ -231,7 +238,7 @@ class _Run:
             return 0
         stored = json.loads(state.read_text())
         if stored["recipe"] != asdict(self.recipe):
-            raise ValueError(f"{self.out} holds a run with another recipe; choose another --out")
+            raise TrainingError(f"{self.out} holds a run with another recipe; choose another --out")
         self.log = stored["epochs"]
         self.trainer.load_weights(self.out / f"last-{len(self.log)}.weights.h5")
         return len(self.log)

@@ -13,20 +13,25 @@ CARD = load_card(bundled_folder())
 
 
 @pytest.mark.parametrize(
-    ("calibrated", "expected"),
+    ("calibrated", "threshold", "expected"),
     [
-        (1.0, "present"),
-        (0.7, "present"),
-        (0.69, "likely"),
-        (0.4, "likely"),
-        (0.39, "possible"),
-        (0.2, "possible"),
-        (0.19, "absent"),
-        (0, "absent"),
+        (1.0, 0.6, "present"),
+        (0.80, 0.6, "present"),
+        (0.79, 0.6, "likely"),
+        (0.60, 0.6, "likely"),
+        (0.59, 0.6, "possible"),
+        (0.30, 0.6, "possible"),
+        (0.29, 0.6, "absent"),
+        (0.75, 0.1, "present"),
+        (0.74, 0.1, "likely"),
+        (0.50, 0.1, "likely"),
+        (0.49, 0.1, "possible"),
+        (0.05, 0.1, "possible"),
+        (0.04, 0.1, "absent"),
     ],
 )
-def test_word_follows_from_number_and_threshold(calibrated: float, expected: str) -> None:
-    assert word(calibrated, 0.4) == expected
+def test_word_follows_from_number_and_threshold(calibrated: float, threshold: float, expected: str) -> None:
+    assert word(calibrated, threshold) == expected
 
 
 def test_every_word_is_explained() -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlcore.backbones import Architecture
 from mlcore.card import WEIGHTS_FILE, ModelCard
 from mlcore.contracts import ModelIntegrityError
 from mlcore.registry import load_predictor, verify_weights
 from mlcore.training.bundle import LABEL_KEYS
-from mlcore.training.dataset import Film
+from mlcore.training.dataset import Film, TrainingError
 from mlcore.training.train import Recipe, _Run, load_samples, train_member
 from tests.mlcore.conftest import TINY, TINY_SPEC
 
@@ -112,9 +113,24 @@ def test_resumed_optimizer_has_its_moments_and_steps(films: list[Film], tiny_run
     assert int(steps) == 2
 
 
+def test_starting_weights_that_are_not_there_are_said_plainly(films: list[Film], tmp_path: Path) -> None:
+    architecture = Architecture("mobilenet_v2", (64, 64), len(LABEL_KEYS))
+    samples = load_samples(films, TINY_SPEC, tmp_path / "cache")
+    with pytest.raises(TrainingError, match="cannot be had"):
+        train_member(
+            samples,
+            labels=LABEL_KEYS,
+            architecture=architecture,
+            spec=TINY_SPEC,
+            recipe=Recipe(epochs=1),
+            weights=str(tmp_path / "none.h5"),
+            out=tmp_path,
+        )
+
+
 def test_run_with_another_recipe_is_not_continued(films: list[Film], tiny_run: Path) -> None:
     samples = load_samples(films, TINY_SPEC, tiny_run / "cache")
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(TrainingError, match="another recipe"):
         train_member(
             samples, labels=LABEL_KEYS, architecture=TINY, spec=TINY_SPEC, recipe=Recipe(), weights=None, out=tiny_run
         )

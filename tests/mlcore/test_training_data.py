@@ -11,7 +11,7 @@ import pytest
 
 from mlcore.training.augment import robust
 from mlcore.training.bundle import LABEL_KEYS
-from mlcore.training.dataset import DatasetError, Film, cached_films, read_manifest, select, thin
+from mlcore.training.dataset import Film, TrainingError, cached_films, read_manifest, select, thin
 from mlcore.training.train import _log_priors, balanced_draw
 from tests.films import synthetic_film
 from tests.mlcore.conftest import COLUMNS
@@ -24,19 +24,19 @@ def manifest(folder: Path, *rows: tuple[str, ...]) -> Path:
 
 
 def test_missing_folder_is_said_plainly(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="--data"):
+    with pytest.raises(TrainingError, match="--data"):
         read_manifest(tmp_path)
 
 
 def test_manifest_without_a_column_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("file,label\n")
-    with pytest.raises(DatasetError, match="split, group_id"):
+    with pytest.raises(TrainingError, match="split, group_id"):
         read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("second", [("b", "n", "test", "p1", "s", "r", "2"), ("b", "n", "test", "p2", "s", "r", "1")])
 def test_patient_or_film_in_two_splits_is_refused(tmp_path: Path, second: tuple[str, ...]) -> None:
-    with pytest.raises(DatasetError, match="two splits"):
+    with pytest.raises(TrainingError, match="two splits"):
         read_manifest(manifest(tmp_path, ("a", "n", "train", "p1", "s", "r", "1"), second))
 
 
