@@ -200,6 +200,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Send chest films, follow their jobs, read what the model says with its model and thresholds.",
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SCHEMA_COERCE_PATH_PK": False,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["cxrsite.api.ClosedByDefault"],
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -42,10 +42,10 @@ class HistoryView(APIView):
     @extend_schema(
         summary="A patient's findings by date",
         responses=serializers.HistorySerializer,
-        parameters=[OpenApiParameter("pk", str, OpenApiParameter.PATH, description="The patient's id, a UUID.")],
+        parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH, description="The patient's id, a UUID.")],
     )
-    def get(self, request: Request, pk: str) -> Response:
-        patient = patient_read(user=request.user, patient_id=pk)
+    def get(self, request: Request, id: str) -> Response:
+        patient = patient_read(user=request.user, patient_id=id)
         audit_record(user=request.user, verb="read", target=patient, clinic=patient.clinic, patient=patient)
         findings = selectors.findings_by_date(user=request.user, patient=patient)
         history = {"patient": patient.pk, "findings": findings}
@@ -65,8 +65,8 @@ class RadiographImageView(APIView):
     content_negotiation_class = _OneKind
 
     @extend_schema(summary="The film as PNG", responses=PNG)
-    def get(self, request: Request, pk: str) -> HttpResponse:
-        return images.radiograph_image(request._request, row_id(pk))
+    def get(self, request: Request, id: str) -> HttpResponse:
+        return images.radiograph_image(request._request, row_id(id))
 
 
 class PredictionMapView(APIView):
@@ -75,8 +75,8 @@ class PredictionMapView(APIView):
     content_negotiation_class = _OneKind
 
     @extend_schema(summary="The attention map of one label as PNG", responses=PNG)
-    def get(self, request: Request, pk: str, label: str) -> HttpResponse:
-        return images.prediction_map(request._request, row_id(pk), label)
+    def get(self, request: Request, id: str, label: str) -> HttpResponse:
+        return images.prediction_map(request._request, row_id(id), label)
 
 
 class ModelVersionViewSet(GenericViewSet):
@@ -93,10 +93,10 @@ class ModelVersionViewSet(GenericViewSet):
 
     @extend_schema(
         summary="One model version with its card",
-        parameters=[OpenApiParameter("pk", str, OpenApiParameter.PATH, description="The model version's id, a UUID.")],
+        parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH, description="The model version's id, a UUID.")],
     )
-    def retrieve(self, request: Request, pk: str) -> Response:
-        version = ModelVersion.objects.filter(pk=row_id(pk)).first()
+    def retrieve(self, request: Request, id: str) -> Response:
+        version = ModelVersion.objects.filter(pk=row_id(id)).first()
         if version is None:
             raise ApplicationError("not_found")
         return Response(self.get_serializer(version).data)

@@ -30,8 +30,8 @@ from patients.selectors import patient_read
 
 
 def id_of(what: str) -> list[OpenApiParameter]:
-    """The path parameter `pk` of an operation."""
-    return [OpenApiParameter("pk", str, OpenApiParameter.PATH, description=f"The {what}'s id, a UUID.")]
+    """The path parameter `id` of an operation."""
+    return [OpenApiParameter("id", str, OpenApiParameter.PATH, description=f"The {what}'s id, a UUID.")]
 
 
 class StudyViewSet(RecordedViewSet):
@@ -52,8 +52,8 @@ class StudyViewSet(RecordedViewSet):
         return super().list(request)
 
     @extend_schema(summary="One study", parameters=id_of("study"))
-    def retrieve(self, request: Request, pk: str) -> Response:
-        return super().retrieve(request, pk)
+    def retrieve(self, request: Request, id: str) -> Response:
+        return super().retrieve(request, id)
 
     @extend_schema(
         summary="Send a film of a new study",
@@ -79,8 +79,8 @@ class StudyViewSet(RecordedViewSet):
         responses={200: serializers.StudySentSerializer, 201: serializers.StudySentSerializer},
         parameters=[*id_of("study"), *UPLOAD_PARAMETERS],
     )
-    def radiographs(self, request: Request, pk: str) -> Response:
-        study = access.get_visible(Study.objects.select_related("patient", "clinic"), request.user, pk=pk)
+    def radiographs(self, request: Request, id: str) -> Response:
+        study = access.get_visible(Study.objects.select_related("patient", "clinic"), request.user, pk=id)
         access.require_at(request.user, Action.STUDY_UPLOAD, study.clinic)
         film, fields = film_received(request, serializers.RadiographNewSerializer)
         return sent(request, radiograph_add(user=request.user, study=study, **fields, **film))
@@ -108,8 +108,8 @@ class RadiographViewSet(RecordedViewSet):
         return super().list(request)
 
     @extend_schema(summary="One film with its results", parameters=id_of("film"))
-    def retrieve(self, request: Request, pk: str) -> Response:
-        return super().retrieve(request, pk)
+    def retrieve(self, request: Request, id: str) -> Response:
+        return super().retrieve(request, id)
 
 
 class PredictionViewSet(RecordedViewSet):
@@ -129,8 +129,8 @@ class PredictionViewSet(RecordedViewSet):
         return super().list(request)
 
     @extend_schema(summary="One prediction", parameters=id_of("prediction"))
-    def retrieve(self, request: Request, pk: str) -> Response:
-        return super().retrieve(request, pk)
+    def retrieve(self, request: Request, id: str) -> Response:
+        return super().retrieve(request, id)
 
 
 class JobViewSet(GenericViewSet):
@@ -153,25 +153,25 @@ class JobViewSet(GenericViewSet):
         )
 
     @extend_schema(summary="One job", parameters=id_of("job"))
-    def retrieve(self, request: Request, pk: str) -> Response:
-        return Response(self.represent([self._visible(pk)])[0])
+    def retrieve(self, request: Request, id: str) -> Response:
+        return Response(self.represent([self._visible(id)])[0])
 
     @extend_schema(
         summary="Queue a failed job again", request=None, responses=serializers.JobSerializer, parameters=id_of("job")
     )
-    def retry(self, request: Request, pk: str) -> Response:
-        job_retry(user=request.user, job=self._visible(pk))
-        return self.retrieve(request, pk)
+    def retry(self, request: Request, id: str) -> Response:
+        job_retry(user=request.user, job=self._visible(id))
+        return self.retrieve(request, id)
 
     @extend_schema(
         summary="Cancel a waiting job", request=None, responses=serializers.JobSerializer, parameters=id_of("job")
     )
-    def cancel(self, request: Request, pk: str) -> Response:
-        job_cancel(user=request.user, job=self._visible(pk))
-        return self.retrieve(request, pk)
+    def cancel(self, request: Request, id: str) -> Response:
+        job_cancel(user=request.user, job=self._visible(id))
+        return self.retrieve(request, id)
 
-    def _visible(self, pk: str) -> Job:
-        return access.get_visible(Job.objects.select_related("radiograph__study__clinic"), self.request.user, pk=pk)
+    def _visible(self, id: str) -> Job:
+        return access.get_visible(Job.objects.select_related("radiograph__study__clinic"), self.request.user, pk=id)
 
 
 def _referring_doctor(username: str, clinic: Clinic) -> User | None:

@@ -83,17 +83,17 @@ class RecordedViewSet(viewsets.GenericViewSet):
         """Rows as the client sees them."""
         return self.get_serializer(rows, many=True).data
 
-    def visible(self, pk: str) -> Any:
+    def visible(self, id: str) -> Any:
         """The row of this id, or `not_found`: the same answer for unknown, foreign and malformed ids."""
-        return access.get_visible(self.get_queryset(), self.request.user, pk=pk)
+        return access.get_visible(self.get_queryset(), self.request.user, pk=id)
 
     def list(self, request: Request) -> Response:
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         audit_list(user=request.user, patients={self.owner(row) for row in rows})
         return self.get_paginated_response(self.represent(rows))
 
-    def retrieve(self, request: Request, pk: str) -> Response:
-        return Response(self.shown(self.visible(pk)))
+    def retrieve(self, request: Request, id: str) -> Response:
+        return Response(self.shown(self.visible(id)))
 
     def shown(self, row: models.Model) -> dict[str, Any]:
         """One row as the client sees it; the read is recorded first."""

@@ -10,6 +10,6 @@ urlpatterns = [
     path("me/", MeView.as_view(), name="me"),
     path("patients/", PatientViewSet.as_view({"get": "list", "post": "create"}), name="patient-list"),
     path("patients/matches/", PatientViewSet.as_view({"post": "matches"}), name="patient-matches"),
-    path("patients/<str:pk>/", PatientViewSet.as_view({"get": "retrieve", "patch": "partial_update"}), name="patient"),
-    path("patients/<str:pk>/identifiers/", PatientViewSet.as_view({"post": "identifiers"}), name="patient-identifiers"),
+    path("patients/<str:id>/", PatientViewSet.as_view({"get": "retrieve", "patch": "partial_update"}), name="patient"),
+    path("patients/<str:id>/identifiers/", PatientViewSet.as_view({"post": "identifiers"}), name="patient-identifiers"),
 ]

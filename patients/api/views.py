@@ -33,7 +33,7 @@ from patients.models import Clinic, Patient, User
 from patients.selectors import patient_duplicates, patient_search
 from patients.services import identifier_add, patient_register, patient_update
 
-PATIENT_ID = OpenApiParameter("pk", str, OpenApiParameter.PATH, description="The patient's id, a UUID.")
+PATIENT_ID = OpenApiParameter("id", str, OpenApiParameter.PATH, description="The patient's id, a UUID.")
 
 
 class PatientFilter(FilterSet):
@@ -69,8 +69,8 @@ class PatientViewSet(RecordedViewSet):
         return super().list(request)
 
     @extend_schema(summary="One patient", parameters=[PATIENT_ID])
-    def retrieve(self, request: Request, pk: str) -> Response:
-        return super().retrieve(request, pk)
+    def retrieve(self, request: Request, id: str) -> Response:
+        return super().retrieve(request, id)
 
     @extend_schema(summary="Register a patient", request=PatientNewSerializer, responses={201: PatientSerializer})
     def create(self, request: Request) -> Response:
@@ -86,12 +86,12 @@ class PatientViewSet(RecordedViewSet):
         responses=PatientSerializer,
         parameters=[PATIENT_ID],
     )
-    def partial_update(self, request: Request, pk: str) -> Response:
-        patient = self.visible(pk)
+    def partial_update(self, request: Request, id: str) -> Response:
+        patient = self.visible(id)
         access.require_at(request.user, Action.PATIENT_EDIT, patient.clinic)
         values = validated(PatientEditSerializer(data=request.data, partial=True))
         patient_update(user=request.user, patient=patient, **values)
-        return Response(self.represent([self.visible(pk)])[0])
+        return Response(self.represent([self.visible(id)])[0])
 
     @extend_schema(
         summary="Add a number by which the patient is known",
@@ -99,11 +99,11 @@ class PatientViewSet(RecordedViewSet):
         responses={201: PatientSerializer},
         parameters=[PATIENT_ID],
     )
-    def identifiers(self, request: Request, pk: str) -> Response:
-        patient = self.visible(pk)
+    def identifiers(self, request: Request, id: str) -> Response:
+        patient = self.visible(id)
         access.require_at(request.user, Action.PATIENT_EDIT, patient.clinic)
         identifier_add(user=request.user, patient=patient, **validated(IdentifierSerializer(data=request.data)))
-        return Response(self.represent([self.visible(pk)])[0], status=201)
+        return Response(self.represent([self.visible(id)])[0], status=201)
 
     @extend_schema(
         summary="Patients who may already be this person",

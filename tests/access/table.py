@@ -44,9 +44,9 @@ GET   /api/v1/me/                                               401  200  200  2
 GET   /api/v1/patients/                                         401  200  200  200  200  200  200  200
 POST  /api/v1/patients/                                         401  201  201  403  403  403  403  403
 POST  /api/v1/patients/matches/                                 401  200  200  403  403  403  403  403
-GET   /api/v1/patients/<str:pk>/                                401  200  200  200  404  200  404  404
-PATCH /api/v1/patients/<str:pk>/                                401  200  200  403  404  403  404  404
-POST  /api/v1/patients/<str:pk>/identifiers/                    401  201  201  403  404  403  404  404
+GET   /api/v1/patients/<str:id>/                                401  200  200  200  404  200  404  404
+PATCH /api/v1/patients/<str:id>/                                401  200  200  403  404  403  404  404
+POST  /api/v1/patients/<str:id>/identifiers/                    401  201  201  403  404  403  404  404
 GET   /api/v1/schema/                                           401  200  200  200  200  200  200  200
 GET   /api/v1/docs/                                             302  302  302  302  302  302  302  302
 """
@@ -71,7 +71,7 @@ GET   /accounts/logout/                                         302  200
 GET   /accounts/inactive/                                       200  200
 GET   /accounts/signup/                                         200  302
 GET   /accounts/reauthenticate/                                 302  200
-GET   /accounts/email/                                          302  302
+GET   /accounts/email/                                          302  200
 GET   /accounts/confirm-email/                                  200  200
 GET   /accounts/password/change/                                302  200
 GET   /accounts/password/set/                                   302  302
@@ -85,11 +85,11 @@ GET   /accounts/2fa/                                            302  200
 GET   /accounts/2fa/authenticate/                               302  302
 GET   /accounts/2fa/reauthenticate/                             302  302
 GET   /accounts/2fa/totp/activate/                              302  302
-GET   /accounts/2fa/totp/deactivate/                            302  302
-GET   /accounts/2fa/recovery-codes/                             302  302
+GET   /accounts/2fa/totp/deactivate/                            302  404
+GET   /accounts/2fa/recovery-codes/                             302  404
 GET   /accounts/2fa/recovery-codes/generate/                    302  302
-GET   /accounts/2fa/recovery-codes/download/                    302  302
-GET   /accounts/2fa/webauthn/                                   302  302
+GET   /accounts/2fa/recovery-codes/download/                    302  404
+GET   /accounts/2fa/webauthn/                                   302  200
 GET   /accounts/2fa/webauthn/add/                               302  302
 GET   /accounts/2fa/webauthn/reauthenticate/                    302  302
 GET   /accounts/2fa/webauthn/keys/<int:pk>/remove/              302  302
@@ -110,6 +110,10 @@ ADMIN_MODELS = {
     "diagnosis/report": {"view"},
     "diagnosis/modelversion": {"view"},
     "diagnosis/worker": {"view"},
+    "axes/accessattempt": {"view", "delete"},
+    "axes/accesslog": {"view"},
+    "knox/authtoken": {"view", "delete"},
+    "mfa/authenticator": {"view", "delete"},
 }
 #: Addresses of the administration that belong to no model, and the system administrator's answer.
 ADMIN_PAGES = {
@@ -120,7 +124,8 @@ ADMIN_PAGES = {
     "/admin/password_change/done/": 200,
     "/admin/autocomplete/": 403,
     "/admin/jsi18n/": 200,
-    "/admin/r/<path:content_type_id>/<path:object_id>/": 404,
+    "/admin/r/<path:rest>": 302,
+    "/admin/r/<path:content_type_id>/<path:object_id>/": 302,
     "/admin/patients/user/<id>/password/": 200,
     "/admin/^(?P<app_label>*)/$": 200,
     "/admin/(?P<url>.*)$": 404,

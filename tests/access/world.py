@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from axes.models import AccessAttempt
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from diagnosis.models import Study
+from diagnosis.models import Study, Worker
+from patients.audit import audit_record
 from patients.models import Clinic
 from tests import factories
 from tests.access.table import ROLES
@@ -80,9 +84,18 @@ class World:
             self.sessions[role], self.tokens[role] = Client(), APIClient()
             self.sessions[role].force_login(user, backend=BACKEND)
             self.tokens[role].credentials(HTTP_AUTHORIZATION=f"Token {AuthToken.objects.create(user)[1]}")
+        self._rows_for_the_administration()
         self.answers: dict[tuple[Any, ...], HttpResponse] = {}
         for client in (*self.sessions.values(), *self.tokens.values()):
             client.raise_request_exception = False
+
+    def _rows_for_the_administration(self) -> None:
+        now = timezone.now()
+        operator = self.people["operator"]
+        Worker.objects.create(name="infer@test", kind="infer", started_at=now, seen_at=now)
+        Authenticator.objects.create(user=self.people["radiographer"], type="recovery_codes", data={})
+        AccessAttempt.objects.create(username="nobody", ip_address="10.0.0.9", failures_since_start=1)
+        audit_record(user=operator, verb="read", target=self.own.patient, clinic=self.own.clinic)
 
     def call(
         self, role: str, method: str, route: str, side: Side, *, variant: str = "", **options: Any
@@ -123,12 +136,13 @@ def fill(route: str, ids: dict[str, str], given: str | None = None) -> str:
 
 def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
     person = {"name": "Newly Registered", "birth_year": "1990", "sex": "other", "clinic": str(side.clinic.pk)}
+    same_person = {"name": side.patient.name, "birth_year": "1961", "sex": "unknown", "phone": "12345"}
     return {
         "POST /": {"patient": str(side.patient.pk)},
         "POST /send/patient/": {"query": "person"},
         "POST /patients/": {"query": "person"},
         "POST /patients/new/": person,
-        "POST /patients/<uuid:patient_id>/edit/": person,
+        "POST /patients/<uuid:patient_id>/edit/": same_person,
         "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
     }.get(f"{method} {route}")
 
@@ -139,8 +153,8 @@ def api_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
     return {
         "POST patients/": person,
         "POST patients/matches/": person,
-        "PATCH patients/<str:pk>/": {"name": "Corrected Name"},
-        "POST patients/<str:pk>/identifiers/": {"system": "DICOM", "value": "new-1"},
+        "PATCH patients/<str:id>/": {"phone": "12345"},
+        "POST patients/<str:id>/identifiers/": {"system": "DICOM", "value": "new-1"},
         "POST studies/": film | {"patient": str(side.patient.pk)},
-        "POST studies/<str:pk>/radiographs/": film,
+        "POST studies/<str:id>/radiographs/": film,
     }.get(f"{method} {route.removeprefix('/api/v1/')}")
