@@ -35,7 +35,7 @@ class Heartbeat:
     """Writes the worker's row every few seconds from a thread with its own connection, also while a task runs."""
 
     def __init__(self, name: str, kind: str, presence: Presence) -> None:
-        self._about = {"name": name, "kind": kind, "presence": presence}
+        self._name, self._kind, self._presence = name, kind, presence
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -50,14 +50,14 @@ class Heartbeat:
         started = False
         while not self._stop.is_set():
             try:
-                worker_seen(**self._about, started=not started)
+                worker_seen(name=self._name, kind=self._kind, presence=self._presence, started=not started)
                 started = True
             except DatabaseError as error:
                 log.warning("no heartbeat: %s", type(error).__name__)
                 connection.close()
             self._stop.wait(HEARTBEAT_SECONDS)
         try:
-            worker_gone(name=self._about["name"])
+            worker_gone(name=self._name)
         except DatabaseError:
             log.warning("the worker's row stays behind")
         connection.close()

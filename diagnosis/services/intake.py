@@ -50,7 +50,7 @@ class Upload(Protocol):
 
     name: str | None
     content_type: str | None
-    size: int | None
+    size: int
     sha256: str
 
     def temporary_file_path(self) -> str: ...
@@ -189,7 +189,7 @@ def _inspect(upload: Upload, patient: Patient) -> HeaderFacts:
         with Path(upload.temporary_file_path()).open("rb") as stream:
             facts, identity = inspect_header(stream, name=upload.name or "", content_type=upload.content_type or "")
     except ImageRefusedError as refusal:
-        raise ApplicationError(refusal.code, **refusal.params) from refusal
+        raise ApplicationError(refusal.code, fields=None, **refusal.params) from refusal
     except OSError as error:
         raise ApplicationError("storage_unavailable") from error
     patient_check(patient, identity)

@@ -1,18 +1,47 @@
-"""Fixtures of the flow: received uploads made from synthetic films."""
+"""Fixtures of the flow: received uploads made from synthetic films, a registered model, films taken in."""
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from diagnosis.models import Job, ModelVersion, Radiograph
+from diagnosis.services import infer
+from diagnosis.services.intake import study_create
+from diagnosis.services.models import model_register
+from diagnosis.services.prepare import prepare_next
+from diagnosis.services.presence import Presence
 from diagnosis.uploads import FilmUpload
+from patients.models import Patient, User
+from tests.diagnosis.predictors import model_folder_make
 from tests.synthetic import as_png, synthetic_film
+
+UploadOf = Callable[..., FilmUpload]
+TakeIn = Callable[..., Radiograph]
+
+
+@pytest.fixture(autouse=True)
+def hints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Hints are listed here instead of being sent."""
+    sent: list[str] = []
+
+    def publish(kind: str, count: int = 1) -> bool:
+        sent.extend([str(kind)] * count)
+        return True
+
+    for module in ("intake", "recovery"):
+        monkeypatch.setattr(f"diagnosis.services.{module}.hint_publish", publish)
+    monkeypatch.setattr("diagnosis.services.queue.hint_publish", publish)  # prepare calls it there
+    return sent
 
 
 @pytest.fixture
-def upload_of() -> Callable[..., FilmUpload]:
+def upload_of() -> UploadOf:
     """`upload_of(data, name, content_type)`: a file as the upload handler hands it over."""
 
     def make(data: bytes, name: str = "film.png", content_type: str = "image/png") -> FilmUpload:
@@ -26,5 +55,41 @@ def upload_of() -> Callable[..., FilmUpload]:
 
 
 @pytest.fixture
-def film(upload_of: Callable[..., FilmUpload]) -> FilmUpload:
+def film(upload_of: UploadOf) -> FilmUpload:
     return upload_of(as_png(synthetic_film(1)))
+
+
+@pytest.fixture
+def model(db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> ModelVersion:
+    """An active model whose predictor reads the film's id out of its pixels."""
+    settings.MODEL_ROOT = tmp_path / "models"
+    settings.MODEL_ROOT.mkdir()
+    settings.PREDICTOR_LOADER = "tests.diagnosis.predictors.load_reader"
+    settings.ALLOW_FAKE_RESULTS = True
+    monkeypatch.setattr(infer, "PRESENCE", Presence())
+    return model_register(folder=model_folder_make(settings.MODEL_ROOT / "reader"))
+
+
+@pytest.fixture
+def take_in(user_for: Callable[..., User], patient: Patient, upload_of: UploadOf) -> TakeIn:
+    """`take_in(seed, film_id=…)` sends one synthetic film for the patient and gives its row."""
+
+    def take(seed: int = 1, *, film_id: uuid.UUID | None = None, data: bytes = b"", **fields: Any) -> Radiograph:
+        data = data or as_png(synthetic_film(seed, film_id=film_id))
+        fields = {"user": user_for("operator"), "patient": patient} | fields
+        return study_create(upload=upload_of(data), **fields).radiograph
+
+    return take
+
+
+@pytest.fixture
+def prepared(take_in: TakeIn) -> Callable[..., Job]:
+    """As `take_in`, prepared too: the waiting infer job of the film."""
+
+    def make(seed: int = 1, **fields: Any) -> Job:
+        radiograph = take_in(seed, **fields)
+        while prepare_next(worker="test"):
+            pass
+        return Job.objects.get(radiograph=radiograph, kind="infer")
+
+    return make
