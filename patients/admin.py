@@ -13,6 +13,8 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
 from patients.audit import audit_record
 from patients.models import AuditEvent, Clinic, Membership, Patient, PatientIdentifier, User
@@ -100,6 +102,7 @@ class PatientAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     search_fields = ("name",)
     search_help_text = "Beginnings of the name's words, a number, or the birth year"
+    readonly_fields = ("findings_over_time",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Patient]:
         return super().get_queryset(request).prefetch_related("identifiers")
@@ -118,6 +121,12 @@ class PatientAdmin(ReadOnlyAdmin):
         if patient is not None:
             audit_record(user=request.user, verb="read", target=patient, clinic=patient.clinic, patient=patient)
         return patient
+
+    @admin.display(description="findings over time")
+    def findings_over_time(self, patient: Patient) -> str:
+        address = reverse("admin:diagnosis_finding_changelist")
+        query = f"prediction__radiograph__study__patient__id__exact={patient.pk}"
+        return format_html('<a href="{}?{}">Every finding of every film, by date</a>', address, query)
 
     @admin.display(description="numbers")
     def numbers(self, patient: Patient) -> str:

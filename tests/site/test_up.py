@@ -42,7 +42,14 @@ def killed_and_back(site: Site, *words: str) -> None:
 def test_site_answers_on_its_port_and_every_process_runs(site: Site) -> None:
     assert answer(site, "/livez") == "ok\n"
     assert '"database": true' in answer(site, "/readyz")
-    for words in (("gunicorn",), ("-Q prepare",), ("-Q infer",), ("celery", "beat"), ("bin/postgres",), ("redis-server",)):
+    for words in (
+        ("gunicorn",),
+        ("-Q prepare",),
+        ("-Q infer",),
+        ("celery", "beat"),
+        ("bin/postgres",),
+        ("redis-server",),
+    ):
         assert site.find(*words), words
 
 
