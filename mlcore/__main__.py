@@ -122,8 +122,8 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _predict_file(pipeline: Pipeline, path: str, overlay: Path | None, number: int) -> FilmResult:
+    from mlcore.display import overlay_picture
     from mlcore.explain import finding_map
-    from mlcore.explain import overlay as draw
     from mlcore.pipeline import rejected
 
     try:
@@ -134,7 +134,7 @@ def _predict_file(pipeline: Pipeline, path: str, overlay: Path | None, number: i
     if overlay and image is not None and output is not None:
         for place, finding in enumerate(result.findings):
             target = overlay / f"{number + 1:04d}-{Path(path).stem}-{finding.label}.png"
-            draw(image.pixels, finding_map(output.maps[0], place)).save(target)
+            target.write_bytes(overlay_picture(image, finding_map(output.maps[0], place)))
     return result
 
 
