@@ -138,8 +138,8 @@ def referring_doctors(clinic: Clinic) -> QuerySet[User]:
 def worklist(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
     """Films of the user's clinics as `radiographs_read`, narrowed by the filters that are given.
 
-    `progress` (a key of `PROGRESS`), `clinic` (id), `word` (of any finding but "normal" that the user may see), `date_from` and
-    `date_to` (dates, of arrival, both included), `mine` (sent by the user). Empty values do not filter.
+    `progress` (a key of `PROGRESS`), `clinic` (id), `word` (of any finding but "normal" that the user may see),
+    `date_from` and `date_to` (dates, of arrival, both included), `mine` (sent by the user). Empty values do not filter.
     """
     films = radiographs_read(user)
     if progress := filters.get("progress"):
@@ -159,7 +159,8 @@ def worklist(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
 
 def said_of_film(user: User, word: str) -> Exists:
     """Condition on films: some finding that the user may see has this word."""
-    return Exists(Finding.objects.visible_to(user).filter(word=word, prediction__radiograph=OuterRef("pk")).exclude(label="normal"))
+    said = Finding.objects.visible_to(user).filter(word=word, prediction__radiograph=OuterRef("pk"))
+    return Exists(said.exclude(label="normal"))
 
 
 def _job(state: str, **lookup: str) -> Exists:

@@ -29,7 +29,8 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     the active model, else the newest, or None), `others`, its `findings` in reading order, those with a map (`mapped`),
     the `headline`, and `poll_seconds` while work is open.
 
-    Returns `selectors.status_read()`, which was needed on the way, with the sentence `no_worker` and the `busy` queues added.
+    Returns `selectors.status_read()`, which was needed on the way, with the sentence `no_worker` and the `busy`
+    queues added.
     """
     films = list(films)
     system = selectors.status_read()

@@ -49,11 +49,8 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "is_newest": "before" not in request.GET,
         "several_clinics": len({film.clinic_id for film in page}) > 1,
     }
-    if request.htmx:
-        return render(request, "diagnosis/_worklist_rows.html", context)
-    # the list that renews itself shows what was recorded when it was opened
     audit_list(user=request.user, patients={film.study.patient for film in page if film.patient_visible})
-    return render(request, "diagnosis/worklist.html", context)
+    return render(request, "diagnosis/_worklist_rows.html" if request.htmx else "diagnosis/worklist.html", context)
 
 
 def _page_after(user: User, films: QuerySet[Radiograph], before: str) -> tuple[list[Radiograph], str]:
@@ -93,6 +90,8 @@ def study_status(request: HttpRequest, study_id: UUID) -> HttpResponse:
     context = films_context(request.user, study, films)
     if any(film.prediction for film in films):
         _study_audit(request.user, study)
+    elif study.patient_visible:
+        audit_list(user=request.user, patients=[study.patient])
     return render(request, "diagnosis/_films.html", context)
 
 

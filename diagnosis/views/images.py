@@ -1,7 +1,7 @@
 """Pixels: the film as prepare re-encoded it, and the model's map over it. The only way an image leaves the site.
 
 Checks, then records, then sends; if the record cannot be written nothing is sent.
-May import: Django, `diagnosis.models`, `diagnosis.storage`, `mlcore.display`, `mlcore.explain`, `patients`. Never keras.
+May import: Django, `diagnosis.models`, `diagnosis.storage`, `mlcore.display`, `mlcore.explain`, `patients`; no keras.
 """
 
 from __future__ import annotations

@@ -36,9 +36,9 @@ class Markup(HTMLParser):
         if tag == "label":
             self._labelled += 1
             self.labels.add(given.get("for", ""))
-        if tag in ("input", "select", "textarea") and given.get("type") not in ("hidden", "submit"):
-            if not self._labelled and "aria-label" not in given:
-                self.fields[given.get("id", "")] = given.get("name", "")
+        shown = tag in ("input", "select", "textarea") and given.get("type") not in ("hidden", "submit")
+        if shown and not self._labelled and "aria-label" not in given:
+            self.fields[given.get("id", "")] = given.get("name", "")
 
     def handle_endtag(self, tag):
         self._labelled -= tag == "label"

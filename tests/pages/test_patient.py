@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.urls import reverse
@@ -77,7 +78,7 @@ def test_chart_geometry_puts_numbers_on_the_axis_and_dates_in_order():
     curve = {"label": "x", "title": "X", "series": [{"model": {}, "points": points}]}
     drawn = history_charts([curve])[0].series[0].points
     assert [place.y for place in drawn] == [BOTTOM, TOP, (BOTTOM + TOP) / 2]
-    steps = [after.x - before.x for before, after in zip(drawn, drawn[1:], strict=False)]
+    steps = [after.x - before.x for before, after in pairwise(drawn)]
     assert steps[0] == pytest.approx(steps[1], abs=0.2)
 
 
