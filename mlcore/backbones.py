@@ -63,10 +63,13 @@ class Architecture:
         return cls(**{**value, "size": tuple(value["size"])})
 
 
-def build_member(architecture: Architecture, *, weights: str | None = None, dropout: float = 0.0) -> keras.Model:
+def build_member(
+    architecture: Architecture, *, weights: str | None = None, dropout: float = 0.0, bias: bool = True
+) -> keras.Model:
     """One trainable member: film (n, rows, columns, 1) in [0, 1] → maps (n, h, w, labels) whose mean is the logit.
 
-    `weights` is None, "imagenet" or a path to weights of the backbone without its top.
+    `weights` is None, "imagenet" or a path to weights of the backbone without its top. Without `bias` the head
+    leaves out its bias, the last of the weights.
     """
     import keras
 
@@ -78,34 +81,41 @@ def build_member(architecture: Architecture, *, weights: str | None = None, drop
     features = backbone(_scaled(film, spec.scaling))
     if dropout:
         features = keras.layers.SpatialDropout2D(dropout, name="dropout")(features)
-    maps = keras.layers.Conv2D(architecture.labels, 1, name="head")(features)
+    maps = keras.layers.Conv2D(architecture.labels, 1, use_bias=bias, name="head")(features)
     return keras.Model(film, maps, name="member")
 
 
 def build_served(architecture: Architecture) -> keras.Model:
     """The served network, without weights: film → [probabilities (n, labels), maps (n, h, w, labels)].
 
-    The map of a label is the feature map weighted by that label's head, plus its bias, so its mean over the film
-    is exactly the label's logit (class-activation map, Zhou et al. 2016, from the same forward pass).
+    The map of a label is the feature map weighted by that label's head; its mean over the film plus the label's
+    bias is exactly the logit (class-activation map, Zhou et al. 2016, from the same forward pass). The bias stays
+    out of the map: it is the same everywhere and would colour the empty background.
     """
     import keras
 
     film = keras.Input((*architecture.size, 1), name="film")
     members = []
     for number in range(architecture.members):
-        member = build_member(architecture)
+        member = build_member(architecture, bias=False)
         member.name = f"member_{number}"
         members.append(member(film))
     maps = members[0] if len(members) == 1 else keras.layers.Average(name="maps")(members)
-    logits = keras.layers.GlobalAveragePooling2D(name="logits")(maps)
+    evidence = keras.layers.GlobalAveragePooling2D(name="evidence")(maps)
+    logits = keras.layers.Dense(architecture.labels, kernel_initializer="identity", name="bias")(evidence)
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(film, [probabilities, maps], name="served")
 
 
 def copy_members(served: keras.Model, members: list[keras.Model]) -> None:
-    """Put the weights of trained members into the served network."""
+    """Put the weights of trained members into the served network, the mean of their biases behind the pooling."""
+    biases = []
     for number, member in enumerate(members):
-        served.get_layer(f"member_{number}").set_weights(member.get_weights())
+        *rest, bias = member.get_weights()
+        served.get_layer(f"member_{number}").set_weights(rest)
+        biases.append(bias)
+    identity, _ = served.get_layer("bias").get_weights()
+    served.get_layer("bias").set_weights([identity, sum(biases) / len(biases)])
 
 
 def freeze_for_tuning(member: keras.Model, architecture: Architecture) -> None:
