@@ -20,8 +20,9 @@ class Process:
 
 #: One thread of arithmetic per process, except for the network itself, which takes what the machine has.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-#: A stop asks a worker to finish its task within the soft shutdown time of the settings, then to leave.
-_CELERY = {"REMAP_SIGTERM": "SIGQUIT"}
+#: A stop asks the prefork worker to finish its tasks within the soft shutdown time of the settings, then to leave. The
+#: solo worker finishes its batch on a plain SIGTERM; a soft shutdown would sleep inside its task and then break it.
+_SOFT_STOP = {"REMAP_SIGTERM": "SIGQUIT"}
 _TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "KERAS_BACKEND": "tensorflow"}
 _WORKER = ("celery", "-q", "-A", "cxrsite", "worker", "-l", "INFO", "--without-gossip", "--without-mingle")
 
@@ -30,12 +31,12 @@ PROCESSES = (
     Process(
         "prepare-worker",
         (*_WORKER, "-Q", "prepare", "-P", "prefork", "-n", "prepare@%h"),
-        {**_CELERY, **_ONE_THREAD},
+        {**_SOFT_STOP, **_ONE_THREAD},
     ),
     Process(
         "infer-worker",
         (*_WORKER, "-Q", "infer", "-P", "solo", "-n", "infer@%h"),
-        {**_CELERY, **_TENSORFLOW},
+        _TENSORFLOW,
     ),
     Process("beat", ("celery", "-q", "-A", "cxrsite", "beat"), _ONE_THREAD),
 )

@@ -44,7 +44,7 @@ class Heartbeat:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=HEARTBEAT_SECONDS)
+        self._thread.join(timeout=2)
 
     def _run(self) -> None:
         started = False
@@ -83,8 +83,10 @@ def on_ready(sender: Any, **kwargs: Any) -> None:
     log.info("%s is ready%s", sender.hostname, f": {infer.PRESENCE.engine}" if infer.PRESENCE.engine else "")
 
 
-@signals.worker_shutdown.connect
-def on_shutdown(**kwargs: Any) -> None:
+@signals.worker_shutting_down.connect
+def on_stop(**kwargs: Any) -> None:
+    """Asked to end: no further batch is begun, and the worker signs off. Sent inside the signal handler."""
+    infer.STOPPING.set()
     while _heartbeats:
         _heartbeats.pop().stop()
 

@@ -8,6 +8,7 @@ Keras-free modules of `mlcore`; the engine itself is imported when the first mod
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -34,6 +35,9 @@ log = logging.getLogger("diagnosis.infer")
 #: What this process says of itself; the heartbeat writes it.
 PRESENCE = Presence()
 
+#: Set when the process is asked to end: the batch in work is finished, no other is begun.
+STOPPING = threading.Event()
+
 #: Says nothing about the film, so it costs no attempt.
 _INFRASTRUCTURE = (*queue.DATABASE_AWAY, InfrastructureError, ModelIntegrityError, ImportError, MemoryError, OSError)
 
@@ -54,7 +58,11 @@ def infer_waiting(*, worker: str) -> int:
     A model that cannot run puts its jobs back and is left alone until the next call; others go on.
     """
     claimed, unable = 0, set[UUID]()
-    while jobs := queue.jobs_claim(kind=Job.Kind.INFER, limit=settings.INFER_BATCH, worker=worker, skip_models=unable):
+    limit = settings.INFER_BATCH
+    while not STOPPING.is_set():
+        jobs = queue.jobs_claim(kind=Job.Kind.INFER, limit=limit, worker=worker, skip_models=unable)
+        if not jobs:
+            break
         claimed += len(jobs)
         with queue.leases_held(jobs):
             if not films_infer(jobs):

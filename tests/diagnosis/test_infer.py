@@ -1,0 +1,252 @@
+"""Infer: each result lands on its own film, once, or nowhere."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import OperationalError
+
+from diagnosis import storage
+from diagnosis.models import Finding, Job, OperatingPoint, Prediction
+from diagnosis.services import infer, queue
+from diagnosis.services.infer import infer_waiting
+from diagnosis.services.models import model_folder
+from mlcore.card import WEIGHTS_FILE
+from mlcore.contracts import InfrastructureError
+from mlcore.predictors.fake import FakePredictor
+from patients.models import AuditEvent
+
+
+def run() -> int:
+    return infer_waiting(worker="test")
+
+
+@pytest.fixture
+def batch(prepared: Any) -> dict[uuid.UUID, Job]:
+    """Four films, each with its id in its pixels, waiting for the model."""
+    films = {uuid.uuid4(): seed for seed in range(1, 5)}
+    return {film_id: prepared(seed, film_id=film_id) for film_id, seed in films.items()}
+
+
+def predictor(model: Any) -> FakePredictor:
+    return infer.predictor_for(model)
+
+
+def test_every_result_lies_under_its_own_film(model, batch):
+    assert run() == 4
+    for film_id, job in batch.items():
+        prediction = Prediction.objects.get(radiograph=job.radiograph)
+        expected = predictor(model).film_probabilities(film_id)
+        found = {finding.label: finding.probability for finding in prediction.findings.all()}
+        assert [found[label] for label in predictor(model).card.label_keys] == pytest.approx(list(expected), abs=1e-6)
+    assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
+
+
+def test_a_prediction_says_who_made_it_and_from_what(model, prepared):
+    job = prepared()
+    run()
+    prediction = Prediction.objects.get()
+    assert (prediction.model_version, prediction.engine) == (model, "fake")
+    assert prediction.image_sha256 == job.radiograph.sha256
+    assert set(prediction.timings_ms) == {"predict", "batch"}
+    labels, maps = storage.maps_read(prediction.map_key)
+    assert labels == predictor(model).card.label_keys
+    assert maps.shape[-1] == len(labels)
+    assert AuditEvent.objects.get(verb="infer").object_id == str(job.radiograph_id)
+
+
+def test_the_clinics_own_threshold_wins_over_the_default(model, prepared, clinic, other_clinic):
+    points = OperatingPoint.objects.filter(model_version=model, clinic=None)
+    points.filter(label="effusion").update(threshold=0.31)
+    for place, threshold in ((clinic, 0.77), (other_clinic, 0.99)):
+        OperatingPoint.objects.create(model_version=model, clinic=place, label="pneumonia", threshold=threshold)
+    prepared()
+    run()
+    thresholds = dict(Finding.objects.values_list("label", "threshold"))
+    assert (thresholds["pneumonia"], thresholds["effusion"]) == (0.77, 0.31)
+
+
+def test_a_batch_shifted_by_one_is_refused_by_the_database(model, batch, monkeypatch):
+    predict = infer.films_predict
+
+    def shifted(*args: Any) -> Any:
+        results, timings = predict(*args)
+        return results[1:] + results[:1], timings
+
+    monkeypatch.setattr(infer, "films_predict", shifted)
+    run()
+    assert not Prediction.objects.exists()
+    assert not Finding.objects.exists()
+    assert set(Job.objects.filter(kind="infer").values_list("state", "error_code")) == {("failed", "result_refused")}
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(model, prepared, monkeypatch):
+    prepared()
+    predict = infer.films_predict
+
+    def slow(*args: Any) -> Any:
+        Job.objects.filter(kind="infer").update(fence=0)
+        return predict(*args)
+
+    monkeypatch.setattr(infer, "films_predict", slow)
+    run()
+    assert not Prediction.objects.exists()
+    assert Job.objects.get(kind="infer").state == "running"
+
+
+def test_a_second_try_writes_no_second_prediction(model, prepared):
+    job = prepared()
+    run()
+    Job.objects.filter(pk=job.pk).update(state="queued", attempt=0)
+    run()
+    assert Prediction.objects.count() == 1
+    assert Job.objects.get(pk=job.pk).state == "succeeded"
+
+
+def test_one_damaged_input_fails_alone(model, batch):
+    damaged = next(iter(batch.values()))
+    recipe = model.card["preprocessing"]["id"]
+    storage.path_of(storage.derived_key(damaged.radiograph.sha256, f"{recipe}.npz")).write_bytes(b"rot")
+    run()
+    damaged.refresh_from_db()
+    assert (damaged.state, damaged.error_code) == ("failed", "image_integrity")
+    assert Prediction.objects.count() == 3
+
+
+def test_an_input_of_another_film_is_refused_by_the_database(model, batch):
+    recipe = model.card["preprocessing"]["id"]
+    one, other = (
+        storage.path_of(storage.derived_key(job.radiograph.sha256, f"{recipe}.npz")) for job in list(batch.values())[:2]
+    )
+    one.write_bytes(other.read_bytes())
+    run()
+    first = next(iter(batch.values()))
+    first.refresh_from_db()
+    assert (first.state, first.error_code) == ("failed", "result_refused")
+    assert Prediction.objects.count() == 3
+
+
+@pytest.mark.parametrize("error", [InfrastructureError("CUDA"), OperationalError(), MemoryError(), OSError(5, "I/O")])
+def test_trouble_of_the_machine_costs_no_attempt(model, prepared, monkeypatch, error):
+    prepared()
+
+    def fail(*args: Any) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakePredictor, "predict", fail)
+        for _ in range(10):
+            run()
+        job = Job.objects.get(kind="infer")
+        assert (job.state, job.attempt) == ("queued", 0)
+        assert infer.PRESENCE.note
+    run()
+    assert Prediction.objects.count() == 1
+    assert not infer.PRESENCE.note
+
+
+def test_a_film_that_breaks_the_model_harms_no_other(model, batch, monkeypatch):
+    predict = FakePredictor.predict
+    poison = next(iter(batch))
+
+    def fail(self: FakePredictor, films: Any) -> Any:
+        if any(self._read_film_id(film) == poison for film in films):
+            raise ValueError("poison")
+        return predict(self, films)
+
+    monkeypatch.setattr(FakePredictor, "predict", fail)
+    run()
+    states = {film_id: Job.objects.get(pk=job.pk) for film_id, job in batch.items()}
+    assert (states[poison].state, states[poison].error_code) == ("failed", "processing_failed")
+    assert states[poison].attempt == 3
+    assert {job.state for film_id, job in states.items() if film_id != poison} == {"succeeded"}
+    assert Prediction.objects.count() == 3
+
+
+def test_a_full_disk_costs_no_attempt(model, prepared, monkeypatch):
+    prepared()
+
+    def full(path: Any) -> None:
+        raise OSError(28, "full")
+
+    monkeypatch.setattr(storage, "_sync", full)
+    jobs = queue.jobs_claim(kind="infer", limit=8, worker="test")
+    infer.films_infer(jobs)
+    job = Job.objects.get(kind="infer")
+    assert (job.state, job.attempt) == ("queued", 0)
+    assert not Prediction.objects.exists()
+
+
+# --- the model itself
+
+
+def test_a_changed_model_file_predicts_nothing(model, prepared):
+    prepared()
+    weights = model_folder(model) / WEIGHTS_FILE
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    run()
+    assert not Prediction.objects.exists()
+    assert Job.objects.get(kind="infer").attempt == 0
+    assert "sha256" in infer.PRESENCE.note
+
+
+def test_a_card_with_another_calibration_predicts_nothing(model, prepared):
+    prepared()
+    card = model.card
+    card["calibration"]["temperature"] *= 2
+    type(model).objects.filter(pk=model.pk).update(card=card)
+    run()
+    assert not Prediction.objects.exists()
+    assert "card" in infer.PRESENCE.note
+
+
+def test_a_model_that_cannot_run_does_not_stop_another(model, prepared):
+    broken = type(model).objects.create(
+        name="broken", version="1", sha256="cd" * 32, card=model.card, folder="none", status="shadow"
+    )
+    good = prepared()
+    Job.objects.create(radiograph=good.radiograph, kind="infer", model_version=broken, priority=0)
+    run()
+    assert Prediction.objects.get().model_version == model
+    assert Job.objects.get(model_version=broken, kind="infer").state == "queued"
+
+
+@pytest.mark.parametrize("setting", ["engine", "loader"])
+def test_a_fake_engine_never_speaks_about_a_patient(model, prepared, settings, setting):
+    prepared()
+    settings.ALLOW_FAKE_RESULTS = False
+    if setting == "engine":
+        del settings.PREDICTOR_LOADER
+        settings.INFER_ENGINE = "fake"
+    run()
+    infer.warm_up()
+    assert not Prediction.objects.exists()
+    assert "fake" in infer.PRESENCE.note
+
+
+def test_a_worker_without_a_model_says_so(db, monkeypatch):
+    monkeypatch.setattr(infer, "PRESENCE", infer.Presence())
+    infer.warm_up()
+    assert infer.PRESENCE.note == "No model is active."
+
+
+def test_a_warm_worker_names_engine_and_model(model):
+    infer.warm_up()
+    assert (infer.PRESENCE.engine, infer.PRESENCE.model_sha256, infer.PRESENCE.note) == ("fake", model.sha256, "")
+
+
+def test_batches_are_as_large_as_the_setting_allows(model, batch, settings, monkeypatch):
+    settings.INFER_BATCH = 3
+    sizes: list[int] = []
+    predict = FakePredictor.predict
+
+    def counted(self: FakePredictor, films: np.ndarray) -> Any:
+        sizes.append(len(films))
+        return predict(self, films)
+
+    monkeypatch.setattr(FakePredictor, "predict", counted)
+    run()
+    assert sizes == [3, 1]
