@@ -6,14 +6,19 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_SHOW := awk '/^Collecting|^Installing collected/ { sub(/ \(from.*/, ""); print "  " substr($$0, 1, 100); fflush() } /^ERROR|^error/ { print; fflush() }'
+# pip's output, reduced to one short line per package; its warnings are about this machine's pip, its errors are ours.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off
+PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing collected/ \
+	{ sub(/^ +/, ""); sub(/ \(from.*|: .*|-cp[0-9].*whl/, ""); sub(/\/.*\//, ""); print "  " substr($$0, 1, 90); fflush() } \
+	/^ERROR|^ *error|No space left/ { print; fflush() }'
+
 
 .PHONY: help run test lint
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.runtime ## Start the whole site on $$PORT (default 8000); Ctrl-C stops it
+run: $(VENV)/.runtime ## Start the whole site on port 8000 (PORT=9000 make run: on another); Ctrl-C stops it
 	@exec $(BIN)/python manage.py up
 
 test: $(VENV)/.dev ## Run every test
@@ -37,10 +42,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	@echo "Installing packages (about 1 GB, a few minutes, once) ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off -r requirements.txt | $(PIP_SHOW)
+	@$(PIP) -r requirements.txt $(PIP_SHOW)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@echo "Installing the tools for tests and checks ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off -r requirements-dev.txt | $(PIP_SHOW)
+	@$(PIP) -r requirements-dev.txt $(PIP_SHOW)
 	@touch $@

@@ -6,12 +6,13 @@ May import: services and models of both apps. Nothing but commands calls it.
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from cxrsite.settings import env
+from diagnosis.services.models import model_register
+from mlcore.registry import bundled_folder
 from patients.models import Clinic, Membership, Patient, Role, User
 from patients.services import patient_register
 
@@ -68,14 +69,7 @@ def demo_passwords() -> list[tuple[str, str]]:
 
 def bundled_model_register() -> str:
     """Register the model that ships with the program unless it is; its name and version, empty when none ships."""
-    try:
-        from diagnosis.services.models import model_register
-
-        from mlcore.registry import bundled_folder
-    except ImportError:  # TEMPORARY, until both are there
-        return ""
-
-    folder: Path = bundled_folder()
+    folder = bundled_folder()
     if not (folder / "card.json").exists():
         return ""
     return str(model_register(folder=folder))

@@ -73,7 +73,7 @@ class FlowAdmin(ReadOnlyAdmin):
             return Q((f"{self.to_patient()}__in", patients), *((field, term) for field in self.exact), _connector=Q.OR)
         return Q(*((field, wanted) for field in (*self.ids, self.to_patient())), _connector=Q.OR)
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
         """Links between the lists narrow them to one patient."""
         return lookup == f"{self.to_patient()}__id__exact" or super().lookup_allowed(lookup, value, request)
 
@@ -220,7 +220,7 @@ class FindingAdmin(FlowAdmin):
 
     study_path = "prediction__radiograph__study"
     ids = ("prediction", "prediction__radiograph", "prediction__radiograph__study")
-    list_display = ("date", "patient", "study", "label", "word", "calibrated", "threshold", "model")
+    list_display = ("date", "patient", "study", "label", "word", "calibrated", "threshold", "said_by")
     list_filter = ("label", "word", "prediction__model_version", "prediction__radiograph__clinic")
     ordering = ("-prediction__created_at", "-calibrated")
     date_hierarchy = "prediction__created_at"
@@ -233,7 +233,7 @@ class FindingAdmin(FlowAdmin):
         return finding.prediction.created_at
 
     @admin.display(description="model")
-    def model(self, finding: Finding) -> str:
+    def said_by(self, finding: Finding) -> str:
         return str(finding.prediction.model_version)
 
     @admin.display(description="study")

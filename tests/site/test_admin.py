@@ -135,6 +135,7 @@ def test_patient_page_links_to_the_history_of_that_patient_alone(
     assert address in page
     rows = browser.get(address).context["cl"].result_list
     assert len(rows) == Finding.objects.filter(prediction__radiograph__study=study).count()
+    assert str(Prediction.objects.filter(radiograph__study=study).get().model_version) in browser.get(address).text
 
 
 def act(browser: Client, action: str, job: Job) -> str:
