@@ -5,7 +5,8 @@ from __future__ import annotations
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
-from django.urls import include, path
+from django.urls import include, path, reverse_lazy
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 import diagnosis.api.urls
@@ -25,6 +26,8 @@ admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
+    # No record has a page to "view on site", and Django's own shortcut answers 500 to a malformed id.
+    path("admin/r/<path:rest>", RedirectView.as_view(url=reverse_lazy("admin:index"))),
     path("admin/", admin.site.urls),
     path("patients/", include("patients.urls")),
     path("", include("diagnosis.urls")),

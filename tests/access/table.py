@@ -40,6 +40,7 @@ GET   /readyz                                                   200  200  200  2
 """
 
 API = """
+#                                                              anon oper radg radl doct asgn cadm syst
 GET   /api/v1/me/                                               401  200  200  200  200  200  200  200
 GET   /api/v1/patients/                                         401  200  200  200  200  200  200  200
 POST  /api/v1/patients/                                         401  201  201  403  403  403  403  403
@@ -47,6 +48,24 @@ POST  /api/v1/patients/matches/                                 401  200  200  4
 GET   /api/v1/patients/<str:id>/                                401  200  200  200  404  200  404  404
 PATCH /api/v1/patients/<str:id>/                                401  200  200  403  404  403  404  404
 POST  /api/v1/patients/<str:id>/identifiers/                    401  201  201  403  404  403  404  404
+GET   /api/v1/patients/<str:id>/history/                        401  200  200  200  404  200  404  404
+GET   /api/v1/studies/                                          401  200  200  200  200  200  200  200
+POST  /api/v1/studies/                                          401  201  201  201  403  403  403  403
+GET   /api/v1/studies/<str:id>/                                 401  200  200  200  404  200  200  404
+POST  /api/v1/studies/<str:id>/radiographs/                     401  201  201  201  404  403  403  404
+GET   /api/v1/radiographs/                                      401  200  200  200  200  200  200  200
+GET   /api/v1/radiographs/<str:id>/                             401  200  200  200  404  200  200  404
+GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  403  403  404
+GET   /api/v1/jobs/                                             401  200  200  200  200  200  200  200
+GET   /api/v1/jobs/<str:id>/                                    401  200  200  200  404  200  200  404
+POST  /api/v1/jobs/<str:id>/retry/                              401  403  403  200  404  403  200  404
+POST  /api/v1/jobs/<str:id>/cancel/                             401  403  403  409  404  403  409  404
+GET   /api/v1/predictions/                                      401  200  200  200  200  200  200  200
+GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  404  404  404
+GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  404  404  404
+GET   /api/v1/model-versions/                                   401  200  200  200  200  200  200  200
+GET   /api/v1/model-versions/<str:id>/                          401  200  200  200  200  200  200  200
+GET   /api/v1/status/                                           401  200  200  200  200  200  200  200
 GET   /api/v1/schema/                                           401  200  200  200  200  200  200  200
 GET   /api/v1/docs/                                             302  302  302  302  302  302  302  302
 """
@@ -56,12 +75,18 @@ SIGNED = """
 GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404
+GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  200  403  404
+GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  200  404  404
+GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  200  404  404
 """
 
 #: The clinic shows unread results: operators and radiographers see image and result.
 OPEN = """
 GET   /images/<uuid:radiograph_id>/                             302  200  200  200  404  403  403  404
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  200  200  200  404  404  404  404
+GET   /api/v1/radiographs/<str:id>/image/                       401  200  200  200  404  403  403  404
+GET   /api/v1/predictions/<str:id>/                             401  200  200  200  404  404  404  404
+GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  200  200  200  404  404  404  404
 """
 
 #: Addresses of allauth: nobody's patients, only one's own account. Columns: anonymous, signed in.

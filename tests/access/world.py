@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from allauth.mfa.models import Authenticator
 from axes.models import AccessAttempt
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -12,9 +15,10 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
+from PIL import Image
 from rest_framework.test import APIClient
 
-from diagnosis.models import Study, Worker
+from diagnosis.models import Radiograph, Study, Worker
 from patients.audit import audit_record
 from patients.models import Clinic
 from tests import factories
@@ -69,22 +73,25 @@ class Side:
 class World:
     """Both sides, and the people. Nobody belongs to the far clinic except its own radiologist."""
 
-    def __init__(self) -> None:
+    def __init__(self, media_root: Path) -> None:
+        self.media_root = media_root
         home = factories.clinic_make("Home Clinic", code="home")
         far = factories.clinic_make("Far Clinic", code="far")
         self.people = {role: factories.user_make(role, home) for role in ROLES[1:5]}
         self.people["assigned"] = factories.user_make("doctor", home)
         self.people["clinicadmin"] = factories.user_make("clinicadmin", home)
         self.people["system"] = factories.system_admin_make()
-        stranger = factories.user_make("radiologist", far)
+        self.stranger = factories.user_make("radiologist", far)
         self.own = Side(OWN_NAME, home, self.people["radiologist"], self.people["assigned"])
-        self.foreign = Side(FOREIGN_NAME, far, stranger, stranger)
+        self.foreign = Side(FOREIGN_NAME, far, self.stranger, self.stranger)
         self.sessions, self.tokens = {"anonymous": Client()}, {"anonymous": APIClient()}
         for role, user in self.people.items():
             self.sessions[role], self.tokens[role] = Client(), APIClient()
             self.sessions[role].force_login(user, backend=BACKEND)
             self.tokens[role].credentials(HTTP_AUTHORIZATION=f"Token {AuthToken.objects.create(user)[1]}")
         self._rows_for_the_administration()
+        for radiograph in Radiograph.objects.all():
+            _files_write(media_root, radiograph)
         self.answers: dict[tuple[Any, ...], HttpResponse] = {}
         for client in (*self.sessions.values(), *self.tokens.values()):
             client.raise_request_exception = False
@@ -93,7 +100,7 @@ class World:
         now = timezone.now()
         operator = self.people["operator"]
         Worker.objects.create(name="infer@test", kind="infer", started_at=now, seen_at=now)
-        Authenticator.objects.create(user=self.people["radiographer"], type="recovery_codes", data={})
+        Authenticator.objects.create(user=self.stranger, type="recovery_codes", data={})
         AccessAttempt.objects.create(username="nobody", ip_address="10.0.0.9", failures_since_start=1)
         audit_record(user=operator, verb="read", target=self.own.patient, clinic=self.own.clinic)
 
@@ -105,9 +112,20 @@ class World:
         if route.startswith("/api/"):
             client, data = self.tokens[role], api_body(method, route, side)
             kind = {} if method == "GET" or data is None else {"format": "multipart" if "file" in data else "json"}
+            options["HTTP_IDEMPOTENCY_KEY"] = "one-try"
         else:
             client, data, kind = self.sessions[role], page_body(method, route, side), {}
         return getattr(client, method.lower())(path, data, **kind, **options)
+
+
+def _files_write(media_root: Path, radiograph: Radiograph) -> None:
+    """What prepare and infer would have left of a film: the display picture and the maps."""
+    folder = (media_root / radiograph.display_key).parent
+    folder.mkdir(parents=True)
+    Image.new("L", (512, 512), 90).save(folder / "display.png")
+    content = io.BytesIO()
+    np.savez(content, maps=np.zeros((7, 7, 3), np.float16), labels=np.array(["normal", "pneumonia", "effusion"]))
+    (folder / "maps.npz").write_bytes(content.getvalue())
 
 
 _KIND_OF_FOLDER = {
