@@ -122,7 +122,7 @@ def _allowed(each: Any, sentences: Iterable[str]) -> str:
     choices = each.extra.get("choices")
     if choices is None:
         return _KINDS.get(type(each).__name__, " ".join(sentences))
-    return ", ".join(str(value) for value, _ in (choices.choices if hasattr(choices, "choices") else choices))
+    return ", ".join(str(value) for value, _ in choices)
 
 
 _KINDS = {

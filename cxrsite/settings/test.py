@@ -16,3 +16,5 @@ STORAGES = {
 }
 # A site running beside the tests shares their Redis and must not take their hints.
 CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": "cxr-test:"}
+# Each test client would otherwise read the whole static folder anew.
+WHITENOISE_AUTOREFRESH = True

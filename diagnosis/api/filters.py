@@ -24,7 +24,7 @@ class ArrivalFilter(FilterSet):
 class StudyFilter(ArrivalFilter):
     patient = UUIDFilter()
     clinic = UUIDFilter()
-    urgency = ChoiceFilter(choices=Study.Urgency)
+    urgency = ChoiceFilter(choices=Study.Urgency.choices)
     accession_number = CharFilter()
 
     class Meta:
@@ -36,11 +36,11 @@ class RadiographFilter(ArrivalFilter):
     study = UUIDFilter()
     patient = UUIDFilter("study__patient")
     clinic = UUIDFilter()
-    state = ChoiceFilter(choices=Radiograph.State)
+    state = ChoiceFilter(choices=Radiograph.State.choices)
     code = CharFilter()
     sha256 = CharFilter(help_text="Hash of the bytes that were sent.")
     progress = ChoiceFilter(choices=[(key, key) for key in selectors.PROGRESS], method="by_progress")
-    word = ChoiceFilter(choices=Finding.Word, method="by_word", help_text="Of any finding that you may see.")
+    word = ChoiceFilter(choices=Finding.Word.choices, method="by_word", help_text="Of any finding that you may see.")
 
     class Meta:
         model = Radiograph
@@ -57,8 +57,8 @@ class RadiographFilter(ArrivalFilter):
 class JobFilter(ArrivalFilter):
     radiograph = UUIDFilter()
     study = UUIDFilter("radiograph__study")
-    kind = ChoiceFilter(choices=Job.Kind)
-    state = ChoiceFilter(choices=Job.State)
+    kind = ChoiceFilter(choices=Job.Kind.choices)
+    state = ChoiceFilter(choices=Job.State.choices)
 
     class Meta:
         model = Job
@@ -77,7 +77,7 @@ class PredictionFilter(ArrivalFilter):
 
 
 class ModelVersionFilter(FilterSet):
-    status = ChoiceFilter(choices=ModelVersion.Status)
+    status = ChoiceFilter(choices=ModelVersion.Status.choices)
 
     class Meta:
         model = ModelVersion

@@ -45,6 +45,8 @@ def film_received(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The film as the intake takes it, and the other checked fields. The key is looked at before any byte is read."""
     key = _idempotency_key(request)
+    if not request.headers.get("Content-Length"):  # DRF takes that for an empty body
+        raise ApplicationError("length_mismatch")
     fields = validated(serializer_class(data=request.data))
     film = {
         "upload": fields.pop("file"),
@@ -70,7 +72,8 @@ def sent(request: Request, result: IntakeResult) -> Response:
     study.radiograph, study.warnings = result.radiograph.pk, result.warnings
     study.code = "duplicate_of" if result.duplicate else ""
     study.message = error_sentence(study.code, date=_day(result)) if study.code else ""
-    body = StudySentSerializer(study, context={"request": request}).data
+    places = selectors.queue_places(job for film in study.films for job in film.jobs.all())
+    body = StudySentSerializer(study, context={"request": request, "places": places}).data
     if result.created:
         headers = {"Location": reverse("api:study", args=[study.pk])}
         return Response(body, status=201, headers=headers)

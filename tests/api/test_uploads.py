@@ -86,7 +86,7 @@ def test_a_film_is_stored_and_its_jobs_are_queued(client, patient, media_root):
     body = response.json()
     (film,) = body["radiographs"]
     assert film["state"] == "received"
-    assert [(job["kind"], job["state"]) for job in film["jobs"]] == [("prepare", "queued")]
+    assert [(job["kind"], job["state"], job["place"]) for job in film["jobs"]] == [("prepare", "queued", 1)]
     assert film["sha256"] == hashlib.sha256(PNG).hexdigest()
     assert (body["radiograph"], film["view"]) == (film["id"], "PA")
     assert (body["patient"], body["indication"], body["urgency"]) == (str(patient.pk), "cough, fever", "urgent")
@@ -188,6 +188,11 @@ def test_an_upload_that_was_cut_off(client, patient, media_root):
     cut = {"CONTENT_LENGTH": str(len(whole)), "wsgi.input": io.BytesIO(whole[: len(whole) // 2])}
     assert_problem(send_raw(client, whole, **cut), "length_mismatch", 400)
     assert nothing_is_kept(media_root)
+
+
+def test_an_upload_without_a_length(client):
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    assert_problem(send_raw(client, part("file", PNG, "a.png"), **chunked), "length_mismatch", 400)
 
 
 def test_a_body_that_only_says_it_is_multipart(client):
@@ -335,6 +340,13 @@ def test_the_same_key_with_other_content(change, client, clinic, patient):
     data = as_png(synthetic_film(12)) if change == "film" else PNG
     fields = {"urgency": "urgent"} if change == "field" else {}
     assert_problem(send(client, other, data, key="one", **fields), "idempotency_key_reused", 422)
+
+
+def test_the_same_key_while_the_first_upload_still_runs(client, patient, monkeypatch):
+    monkeypatch.setattr("diagnosis.services.intake.lock_try", lambda name: False)
+    response = send(client, patient, key="one")
+    assert_problem(response, "idempotency_in_progress", 409)
+    assert response.headers["Retry-After"] == "2"
 
 
 def test_the_same_key_of_another_user_is_another_key(api_for, client, patient):
