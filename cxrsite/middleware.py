@@ -69,13 +69,18 @@ class MfaRequiredMiddleware:
 
 
 class ApplicationErrorMiddleware:
-    """A coded refusal raised by a page becomes a page with the same sentence as in the API."""
+    """A coded refusal raised by a page becomes a page with the same sentence as in the API; so does a bare 405."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code == 405 and not response.content:
+            page = problems.error_page(request, ApplicationError("method_not_allowed", method=request.method))
+            page["Allow"] = response["Allow"]
+            return page
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, ApplicationError):

@@ -23,7 +23,8 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 #: A stop asks the prefork worker to finish its tasks within the soft shutdown time of the settings, then to leave. The
 #: solo worker finishes its batch on a plain SIGTERM; a soft shutdown would sleep inside its task and then break it.
 _SOFT_STOP = {"REMAP_SIGTERM": "SIGQUIT"}
-_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "KERAS_BACKEND": "tensorflow"}
+#: Which device answers is said by the worker; the log level hides the search for a GPU where there is none.
+_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "KERAS_BACKEND": "tensorflow"}
 _WORKER = ("celery", "-q", "-A", "cxrsite", "worker", "-l", "INFO", "--without-gossip", "--without-mingle")
 
 PROCESSES = (

@@ -7,6 +7,7 @@ May import: the standard library, `cxrsite.processes`, `cxrsite.keeper` (the par
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -25,6 +26,8 @@ STOP_SECONDS = 32
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 30
 COLOURS = (36, 33, 35, 32, 34, 31)
+#: TensorFlow's remarks on loading, written before its own log level holds.
+CHATTER = re.compile(rb"I0000 |WARNING: All log messages before absl|To enable the following instructions")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -86,7 +89,9 @@ class Child:
         assert self.running.stdout is not None
         with suppress(BlockingIOError, ValueError):
             *lines, self._rest = (self._rest + (os.read(self.running.stdout.fileno(), 65536) or b"\n")).split(b"\n")
-            for line in filter(None, lines):
+            for line in lines:
+                if not line or CHATTER.match(line):
+                    continue
                 self.printer.line(self.process.name, line.decode(errors="replace").rstrip())
 
     def look(self, selector: selectors.BaseSelector) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from cxrsite import demo
+from diagnosis.models import ModelVersion
 from patients.models import Clinic, Patient, Role, User
 
 pytestmark = pytest.mark.django_db
@@ -78,3 +80,18 @@ def test_demo_data_is_refused_on_a_database_in_use() -> None:
     with pytest.raises(CommandError, match="in use"):
         printed("demo_data")
     assert not Clinic.objects.exists()
+
+
+def test_setup_can_be_repeated_and_registers_the_bundled_model_once(settings: Any) -> None:
+    settings.STATIC_ROOT = settings.MEDIA_ROOT / "static"
+    for _ in range(2):
+        printed("setup")
+    assert ModelVersion.objects.filter(status="active").count() == ModelVersion.objects.count() == 1
+
+
+def test_bundled_model_whose_weights_differ_stops_the_setup_in_words(settings: Any) -> None:
+    settings.STATIC_ROOT = settings.MEDIA_ROOT / "static"
+    printed("setup")
+    ModelVersion.objects.update(sha256="0" * 64)
+    with pytest.raises(CommandError, match="bundled model cannot be used"):
+        printed("setup")

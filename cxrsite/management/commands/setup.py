@@ -8,11 +8,12 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
-from django.core.management import BaseCommand, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from cxrsite.demo import bundled_model_register
+from mlcore.contracts import ModelIntegrityError
 
 
 class Command(BaseCommand):
@@ -28,7 +29,11 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
         self._step("Collecting static files …")
         call_command("collectstatic", interactive=False, verbosity=0)
-        if model := bundled_model_register():
+        try:
+            model = bundled_model_register()
+        except ModelIntegrityError as error:
+            raise CommandError(f"The bundled model cannot be used: {error}. Install the program again.") from error
+        if model:
             self._step(f"Model: {model}")
 
     def _step(self, text: str) -> None:
