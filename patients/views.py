@@ -38,7 +38,7 @@ def patient_list(request: HttpRequest) -> HttpResponse:
         rows = list(patients_after(found, request.POST.get("after"), user=request.user)[: PAGE + 1])
         context |= {"patients": rows[:PAGE], "after": rows[PAGE - 1] if len(rows) > PAGE else None}
         context["searching"] = any(form.cleaned_data.values())
-        audit_list(user=request.user, patients=context["patients"])
+        audit_list(user=request.user, patients=context["patients"], renewed=bool(request.htmx))
     template = "patients/_rows.html" if request.htmx else "patients/patient_list.html"
     return render(request, template, context, status=200 if form.is_valid() else 400)
 

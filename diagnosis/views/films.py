@@ -49,7 +49,8 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "is_newest": "before" not in request.GET,
         "several_clinics": len({film.clinic_id for film in page}) > 1,
     }
-    audit_list(user=request.user, patients={film.study.patient for film in page if film.patient_visible})
+    shown = {film.study.patient for film in page if film.patient_visible}
+    audit_list(user=request.user, patients=shown, renewed=bool(request.htmx))
     return render(request, "diagnosis/_worklist_rows.html" if request.htmx else "diagnosis/worklist.html", context)
 
 
@@ -91,7 +92,7 @@ def study_status(request: HttpRequest, study_id: UUID) -> HttpResponse:
     if any(film.prediction for film in films):
         _study_audit(request.user, study)
     elif study.patient_visible:
-        audit_list(user=request.user, patients=[study.patient])
+        audit_list(user=request.user, patients=[study.patient], renewed=True)
     return render(request, "diagnosis/_films.html", context)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from patients.models import AuditEvent, Patient
 from tests import factories
@@ -275,3 +277,18 @@ def test_pages_hold_no_inline_script_or_style(operator, patient, path):
 def test_a_name_cannot_become_markup(operator, clinic):
     factories.patient_make(clinic, "<script>alert(1)</script>")
     assert "<script>alert(1)" not in operator.get(LIST).content.decode()
+
+
+def test_a_live_search_records_each_patient_once_in_five_minutes(operator, clinic, patient):
+    for query in ("a", "as", "ash"):
+        operator.post(LIST, {"query": query}, **HTMX)
+    factories.patient_make(clinic, "Ashok Mehta")
+    operator.post(LIST, {"query": "ash"}, **HTMX)
+    assert AuditEvent.objects.filter(verb="list").count() == 2
+
+
+def test_a_live_search_is_recorded_again_after_five_minutes(operator, patient, time_machine_at):
+    operator.post(LIST, {"query": "asha"}, **HTMX)
+    time_machine_at(timezone.now() + timedelta(minutes=6))
+    operator.post(LIST, {"query": "asha"}, **HTMX)
+    assert AuditEvent.objects.filter(verb="list").count() == 2
