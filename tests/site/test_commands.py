@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from cxrsite import demo
-from diagnosis.models import ModelVersion
+from diagnosis.models import ModelVersion, Worker
 from patients.models import Clinic, Patient, Role, User
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +98,14 @@ def test_bundled_model_whose_weights_differ_stops_the_setup_in_words(settings: A
     ModelVersion.objects.update(sha256="0" * 64)
     with pytest.raises(CommandError, match="bundled model cannot be used"):
         printed("setup")
+
+
+@pytest.mark.parametrize(("kind", "minutes", "alive"), [("infer", 0, True), ("infer", 2, False), ("prepare", 0, False)])
+def test_worker_is_alive_when_it_was_heard_of_on_this_computer(kind: str, minutes: int, alive: bool) -> None:
+    seen = timezone.now() - timedelta(minutes=minutes)
+    Worker.objects.create(name=f"infer@{socket.gethostname()}", kind="infer", started_at=seen, seen_at=seen)
+    if alive:
+        printed("worker_alive", kind)
+    else:
+        with pytest.raises(CommandError, match="was heard of"):
+            printed("worker_alive", kind)
