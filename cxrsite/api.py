@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Any
 from uuid import UUID
 
@@ -127,7 +127,7 @@ def _allowed(each: Any, sentences: Iterable[str]) -> str:
 
 _KINDS = {
     "UUIDFilter": "ids",
-    "IsoDateTimeFilter": "dates with time, such as 2026-05-03T10:15:00Z",
+    "MomentFilter": "dates with time, such as 2026-05-03T10:15:00Z",
     "NumberFilter": "whole numbers",
     "BooleanFilter": "true, false",
 }
@@ -173,12 +173,12 @@ class KeysetPagination(pagination.BasePagination):
     def _position(self, cursor: str) -> tuple[datetime, UUID]:
         try:
             moment, row = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").split("|")
-            position = datetime.fromisoformat(moment), UUID(row)
-        except ValueError as error:
-            raise _broken_cursor() from error
-        if position[0].tzinfo is None:
-            raise _broken_cursor()
-        return position
+            when = datetime.fromisoformat(moment)
+            if when.tzinfo is None:
+                raise ValueError("a moment without its offset")
+            return when.astimezone(UTC), UUID(row)
+        except (ValueError, OverflowError) as error:
+            raise ApplicationError("invalid_parameter", field="cursor", allowed="those given in `next`") from error
 
     def _link(self, request: Request, row: Any) -> str:
         cursor = base64.urlsafe_b64encode(f"{row.created_at.isoformat()}|{row.pk}".encode("ascii")).decode("ascii")
@@ -208,7 +208,3 @@ class KeysetPagination(pagination.BasePagination):
 def _after(moment: datetime, row: UUID, side: str) -> Q:
     """Rows beyond a position. The first condition alone lets the index on (…, created_at, id) do the work."""
     return Q(**{f"created_at__{side}e": moment}) & (Q(**{f"created_at__{side}": moment}) | Q(**{f"id__{side}": row}))
-
-
-def _broken_cursor() -> ApplicationError:
-    return ApplicationError("invalid_parameter", field="cursor", allowed="those given in `next`")

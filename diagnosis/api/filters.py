@@ -5,8 +5,13 @@ May import: django-filter, `diagnosis.models`, `diagnosis.selectors`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django_filters import CharFilter, ChoiceFilter, IsoDateTimeFilter, UUIDFilter
+from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import extend_schema_field
 
@@ -14,11 +19,26 @@ from diagnosis import selectors
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Study
 
 
+class MomentField(IsoDateTimeField):
+    """A moment in UTC: PostgreSQL knows no offset beyond sixteen hours."""
+
+    def clean(self, value: Any) -> datetime | None:
+        moment = super().clean(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError as error:
+            raise ValidationError(self.error_messages["invalid"]) from error
+
+
+class MomentFilter(IsoDateTimeFilter):
+    field_class = MomentField
+
+
 class ArrivalFilter(FilterSet):
     """Everything has an arrival; films are sent for a patient at a clinic."""
 
-    created_after = IsoDateTimeFilter("created_at", "gte")
-    created_before = IsoDateTimeFilter("created_at", "lt")
+    created_after = MomentFilter("created_at", "gte")
+    created_before = MomentFilter("created_at", "lt")
 
 
 class StudyFilter(ArrivalFilter):

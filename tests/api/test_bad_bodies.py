@@ -155,6 +155,7 @@ def test_a_body_of_another_kind_is_refused(kind, client):
         ("cursor=%F0%9F%99%82", "cursor"),
         ("cursor=" + base64.urlsafe_b64encode(b"yesterday|1").decode(), "cursor"),
         ("cursor=" + base64.urlsafe_b64encode(b"2026-01-01|" + b"0" * 32).decode(), "cursor"),
+        ("cursor=" + base64.urlsafe_b64encode(b"0001-01-01T00:00:00+23:00|" + b"0" * 32).decode(), "cursor"),
         ("cursor=" + "A" * 5000, "cursor"),
     ],
 )

@@ -242,6 +242,7 @@ def test_studies_are_filtered(api_for, clinic, patient):
         assert _ids(client, "studies/", **params) == [str(urgent.pk)]
     assert len(_ids(client, "studies/", clinic=str(clinic.pk))) == 2
     assert _ids(client, "studies/", created_after="2999-01-01T00:00:00Z") == []
+    assert len(_ids(client, "studies/", created_after="2000-01-01T00:00:00+17:28")) == 2
 
 
 def test_films_are_filtered(api_for, patient, film):
@@ -277,6 +278,7 @@ def test_jobs_and_predictions_are_filtered(api_for, film, prediction):
         ("studies/", "urgency", "soon"),
         ("studies/", "patient__name", "Asha"),
         ("studies/", "created_after", "yesterday"),
+        ("studies/", "created_after", "0001-01-01T00:00:00+20:00"),
         ("radiographs/", "state", "READY"),
         ("radiographs/", "word", "certain"),
         ("radiographs/", "predictions__findings__calibrated__gt", "0.5"),
@@ -310,7 +312,9 @@ def test_pages_of_every_list_are_whole(path, api_for, patient):
     assert len(seen) >= 5
 
 
-@pytest.mark.parametrize(("path", "queries"), [("studies/", 10), ("radiographs/", 10), ("predictions/", 7), ("jobs/", 4)])
+@pytest.mark.parametrize(
+    ("path", "queries"), [("studies/", 10), ("radiographs/", 10), ("predictions/", 7), ("jobs/", 4)]
+)
 @pytest.mark.parametrize("number", [1, 4])
 def test_a_list_costs_the_same_number_of_queries_however_long_it_is(
     path, queries, number, api_for, clinic, django_assert_max_num_queries
