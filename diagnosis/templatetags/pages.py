@@ -5,6 +5,7 @@ May import: Django, `patients.access`, `diagnosis.wording`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from diagnosis.selectors import label_title
 from diagnosis.wording import SIGNS
 from patients import access
 from patients.access import MATRIX, Action
+from patients.models import PatientIdentifier
 
 register = template.Library()
 
@@ -57,6 +59,12 @@ def lasted(value: float | datetime | None) -> str:
 def short(value: object) -> str:
     """The first eight characters of an id or hash: enough to compare by eye."""
     return str(value)[:8]
+
+
+@register.filter
+def mrn_first(identifiers: Iterable[PatientIdentifier]) -> list[PatientIdentifier]:
+    """The clinic's own number before those of devices and registers."""
+    return sorted(identifiers, key=lambda each: (each.system != "MRN", each.system, each.value))
 
 
 @register.filter

@@ -3,16 +3,11 @@
 
 document.documentElement.classList.add("js");
 
-/** Load the chosen map over the film, exactly on its pixels, at the chosen strength. */
+/** Load the chosen map over the film, at the chosen strength. */
 function drawMap(film) {
   const map = film.querySelector(".film-map");
-  const pixels = film.querySelector(".film-pixels");
   const address = film.querySelector("[data-map-label]").value;
   if (map.getAttribute("src") !== address) map.src = address;
-  map.style.left = `${pixels.offsetLeft}px`;
-  map.style.top = `${pixels.offsetTop}px`;
-  map.style.width = `${pixels.offsetWidth}px`;
-  map.style.height = `${pixels.offsetHeight}px`;
   map.style.opacity = film.querySelector("[data-map-opacity]").value / 100;
 }
 
@@ -46,10 +41,6 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches("input:not([type=range]), textarea, select")) return;
   const button = filmAtHand();
   if (button) toggleMap(button.closest(".film"));
-});
-
-window.addEventListener("resize", () => {
-  document.querySelectorAll(".film-map:not([hidden])").forEach((map) => drawMap(map.closest(".film")));
 });
 
 /* Polled fragments replace themselves; only a change of state is announced. */

@@ -180,15 +180,17 @@ form.addEventListener("submit", (event) => {
   if (!uploads.some((upload) => upload.state === "chosen")) return input.focus();
   sendAll();
 });
-for (const name of ["dragover", "dragenter"]) {
-  drop.addEventListener(name, (event) => {
-    event.preventDefault();
-    drop.classList.add("drop-over");
-  });
-}
-for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("drop-over"));
-drop.addEventListener("drop", (event) => {
+/* The whole page takes dropped files: one that misses the box must not replace the page. */
+document.addEventListener("dragover", (event) => {
   event.preventDefault();
+  drop.classList.add("drop-over");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.classList.remove("drop-over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("drop-over");
   addFiles(event.dataTransfer.files);
 });
 window.addEventListener("beforeunload", (event) => {

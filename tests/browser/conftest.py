@@ -32,6 +32,9 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+#: What Chromium and htmx print when an answer is no 2xx or does not come.
+LINK_TROUBLE = ("Failed to load resource", "htmx:afterRequest", "htmx:sendError")
+LOG = ROOT / "var" / "browser-site.log"
 START_SECONDS = 180
 RESULT_SECONDS = 60
 #: A first load needs the workers' models, a slow machine needs patience; what is awaited is always a condition.
@@ -61,13 +64,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         pytest.skip("Chromium is not installed, so the pages were not tried in a browser")
     folder = tmp_path_factory.mktemp("site")
     port = _free_port()
-    with (folder / "up.log").open("w") as log:
+    LOG.parent.mkdir(exist_ok=True)
+    with LOG.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "up"], env=_environment(folder, port), stdout=log, stderr=log
         )
         try:
             address = f"http://localhost:{port}"
-            _wait_until_it_answers(address, process, folder / "up.log")
+            _wait_until_it_answers(address, process)
             lines = (folder / "demo-passwords.txt").read_text().splitlines()
             yield Site(address, dict(line.split() for line in lines))
         finally:
@@ -91,7 +95,7 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -99,7 +103,7 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: 
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
-    pytest.fail("the site did not start:\n" + "\n".join(log.read_text().splitlines()[-30:]))
+    pytest.fail("the site did not start:\n" + "\n".join(LOG.read_text().splitlines()[-30:]))
 
 
 @pytest.fixture(scope="package")
@@ -118,7 +122,7 @@ class Complaints(list[str]):
         context.on("weberror", lambda error: self.append(str(error.error)))
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+        if message.type in ("error", "warning") and not message.text.startswith(LINK_TROUBLE):
             self.append(message.text)
 
 

@@ -134,6 +134,25 @@ def test_worklist_renews_itself_and_keeps_the_filter(browse, read_study):
     expect(page.locator("#films")).to_have_count(1)
 
 
+def test_lost_link_is_said_and_mended_by_itself(browse):
+    page = browse("operator")
+    page.goto("/status/")
+    notice = page.get_by_text("The link to the server is interrupted")
+    expect(notice).to_be_hidden()
+    page.route("**/status/", lambda route: route.abort())
+    expect(notice).to_be_visible()
+    page.unroute("**/status/")
+    expect(notice).to_be_hidden()
+
+
+def test_page_that_renews_itself_asks_to_sign_in_when_the_session_ends(browse):
+    page = browse("operator")
+    page.goto("/status/")
+    page.context.clear_cookies()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page).to_have_url(re.compile(re.escape("next=/status/")))
+
+
 def test_status_page_shows_both_workers_alive(browse):
     page = browse("operator")
     page.goto("/status/")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import RESULT_SECONDS, choose_patient
+from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS, choose_patient
 from tests.synthetic import as_dicom, as_gif, as_jpeg, as_png, synthetic_film
 
 LATER = RESULT_SECONDS * 1000
@@ -54,6 +54,8 @@ def test_result_appears_by_itself_on_the_page_that_sent_the_film(browse, film_fi
     expect(film.locator(".mark-unread")).to_have_text("Not yet read by a radiologist")
     assert page.evaluate("document.querySelector('.film-pixels').naturalWidth") == 512
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "result-1280.png", full_page=True)
 
 
 def test_overlay_is_off_until_the_key_h_and_follows_finding_and_strength(browse, film_file):

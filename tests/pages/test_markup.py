@@ -140,6 +140,12 @@ def test_error_page_carries_code_and_reference(client_for):
     assert answer["X-Request-ID"] in answer.content.decode()
 
 
+def test_address_that_only_takes_forms_says_so_in_words(client_for):
+    answer = client_for("operator").get("/send/patient/")
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "This address does not accept GET." in answer.content.decode()
+
+
 def test_script_of_a_page_may_ask_for_the_problem_instead(client_for):
     answer = client_for("operator").get("/nowhere/", HTTP_ACCEPT="text/html, application/problem+json")
     assert answer["Content-Type"] == "application/problem+json"
