@@ -27,7 +27,11 @@ class Job(models.Model):
           └────sweep, attempt < 3──┘   (at the third: failed worker_lost)
 
     A claim counts the attempt, sets the lease and draws a new `fence`; whoever writes back must still hold that
-    fence. `attempt` is counted before any byte is decoded. `solo` asks for a batch of one after a shared batch died.
+    fence. `attempt` is counted before any byte is decoded. `solo` means that the job runs, or must run next, in a batch
+    of one: films of a shared batch that died come back alone, and only deaths alone count towards the limit.
+
+    Two moves by staff begin a film again whose model input was lost: failed infer → cancelled, and its succeeded
+    prepare → queued.
     """
 
     class Kind(models.TextChoices):

@@ -76,7 +76,9 @@ def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UU
         started_at=Now(),
         finished_at=None,
     )
-    return list(claimed.select_related("radiograph__study", "radiograph__clinic", "model_version").order_by("fence"))
+    return list(
+        claimed.select_related("radiograph__study__patient", "radiograph__clinic", "model_version").order_by("fence")
+    )
 
 
 def _lease() -> timedelta:
@@ -199,15 +201,32 @@ def _held(jobs: Sequence[Job]) -> QuerySet[Job]:
 
 
 def job_retry(*, user: User, job: Job) -> Job:
-    """failed → queued with fresh attempts. Raises `permission_denied` and `job_not_retriable`."""
-    changes: dict[str, Any] = {"attempt": 0, "retries": F("retries") + 1, "error_code": "", "queued_at": Now()}
-    changes |= {"state": Job.State.QUEUED, "started_at": None, "finished_at": None}
+    """failed → queued with fresh attempts. Raises `permission_denied` and `job_not_retriable`.
+
+    Where the model's input is what was damaged, the film is prepared again from its original instead: the failed job
+    is cancelled, and prepare queues a new one. Gives the job that waits now.
+    """
+    fresh: dict[str, Any] = {"attempt": 0, "retries": F("retries") + 1, "error_code": "", "queued_at": Now()}
+    fresh |= {"state": Job.State.QUEUED, "started_at": None, "finished_at": None}
+    begin_again = _prepare_of(job) if job.kind == Job.Kind.INFER and job.error_code == "image_integrity" else None
+    changes = {"state": Job.State.CANCELLED} if begin_again else fresh
     try:
-        _staff_move(user, job, Job.State.FAILED, changes, verb="retry", refusal="job_not_retriable")
+        with transaction.atomic():
+            _staff_move(user, job, Job.State.FAILED, changes, verb="retry", refusal="job_not_retriable")
+            if begin_again:
+                Job.objects.filter(pk=begin_again.pk).update(**fresh)
     except IntegrityError as error:  # another job does the same work already
         raise ApplicationError("job_not_retriable") from error
-    hint_publish(job.kind)
-    return job
+    waiting = begin_again or job
+    waiting.refresh_from_db()
+    hint_publish(waiting.kind)
+    return waiting
+
+
+def _prepare_of(job: Job) -> Job | None:
+    """The job that made the input of an infer job."""
+    made = Job.objects.filter(radiograph=job.radiograph_id, kind=Job.Kind.PREPARE, model_version=job.model_version_id)
+    return made.filter(state=Job.State.SUCCEEDED).first()
 
 
 def job_cancel(*, user: User, job: Job) -> Job:

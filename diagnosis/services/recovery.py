@@ -24,6 +24,7 @@ from diagnosis.services.intake import PRIORITY
 from diagnosis.services.locks import lock_try
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import hint_publish, running_return
+from patients.errors import ApplicationError
 
 log = logging.getLogger("diagnosis.recovery")
 
@@ -120,3 +121,12 @@ def originals_unreferenced() -> list[Path]:
     old = {path.name: path for path in storage.originals_stored() if path.stat().st_mtime < before}
     known = set(Radiograph.objects.filter(sha256__in=old).values_list("sha256", flat=True))
     return [path for name, path in old.items() if name not in known]
+
+
+def originals_damaged() -> Iterator[Radiograph]:
+    """Films whose stored bytes are gone or no longer have their hash."""
+    for radiograph in Radiograph.objects.order_by("created_at").iterator():
+        try:
+            storage.original_read(radiograph.sha256)
+        except ApplicationError:
+            yield radiograph

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from diagnosis import storage
 from diagnosis.models import Job, Radiograph, Study, UploadKey
@@ -22,8 +25,10 @@ from tests.synthetic import as_dicom, as_jpeg, as_png, bad_files, synthetic_film
 def send(user_for: Any, patient: Any, film: Any) -> Any:
     """Sends the film for the patient as the clinic's operator, unless told otherwise."""
 
+    operator = user_for("operator")
+
     def study_send(**changes: Any) -> Any:
-        return study_create(**({"user": user_for("operator"), "patient": patient, "upload": film} | changes))
+        return study_create(**({"user": operator, "patient": patient, "upload": film} | changes))
 
     return study_send
 
@@ -215,3 +220,56 @@ def test_a_film_is_kept_though_no_worker_could_be_told(send, monkeypatch):
 def test_a_small_film_is_taken_with_a_warning(send, upload_of):
     result = send(upload=upload_of(as_png(synthetic_film(1, size=(256, 256)))))
     assert [warning["code"] for warning in result.warnings] == ["low_resolution"]
+
+
+# --- two requests at once
+
+
+def at_once(*calls: Any) -> list[Any]:
+    """Run the calls in threads that start together; what each returned or refused."""
+    gate = threading.Barrier(len(calls))
+
+    def run(call: Any) -> Any:
+        gate.wait()
+        try:
+            return call()
+        except ApplicationError as error:
+            return error.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_double_click_makes_one_study(send, upload_of):
+    data = as_png(synthetic_film(7))
+    results = at_once(*[partial(send, upload=upload_of(data)) for _ in range(4)])
+    assert sorted(result.created for result in results) == [False, False, False, True]
+    assert Study.objects.count() == Radiograph.objects.count() == Job.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_film_for_two_patients_at_once_is_filed_under_one(send, upload_of, clinic, patient):
+    data, other = as_png(synthetic_film(7)), factories.patient_make(clinic)
+    results = at_once(*[partial(send, upload=upload_of(data), patient=who) for who in (patient, other)])
+    assert results.count("image_under_other_patient") == 1
+    assert Study.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_key_used_twice_at_once_brings_one_film(send, upload_of):
+    data = as_png(synthetic_film(7))
+    results = at_once(*[partial(send, upload=upload_of(data), idempotency_key="k1") for _ in range(3)])
+    assert [getattr(result, "created", False) for result in results].count(True) == 1
+    assert {result for result in results if isinstance(result, str)} <= {"idempotency_in_progress"}
+    assert Radiograph.objects.count() == UploadKey.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_accession_number_used_twice_at_once_makes_one_study(send, upload_of):
+    uploads = [upload_of(as_png(synthetic_film(seed))) for seed in (7, 8)]
+    results = at_once(*[partial(send, upload=upload, accession_number="A-1") for upload in uploads])
+    assert results.count("accession_taken") == 1
+    assert Study.objects.count() == 1

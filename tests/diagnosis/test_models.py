@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from diagnosis.models import ModelVersion, OperatingPoint
 from diagnosis.services.models import model_activate, model_folder, model_register
@@ -102,3 +103,10 @@ def test_another_calibration_of_the_same_weights_is_not(db, store):
     edit(folder, calibration=model.card["calibration"] | {"temperature": 9.0})
     with pytest.raises(ModelIntegrityError, match="another recipe"):
         model_register(folder=folder)
+
+
+def test_the_command_registers_and_activates(db, tmp_path, capsys):
+    call_command("model_add", str(model_folder_make(tmp_path / "new")), "--activate")
+    assert "test-reader 1.0.0 (active)" in capsys.readouterr().out
+    with pytest.raises(CommandError, match=r"card\.json"):
+        call_command("model_add", str(tmp_path))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -17,6 +19,7 @@ from diagnosis.services.queue import StaleFenceError, job_cancel, job_finish, jo
 from patients.errors import ApplicationError
 from patients.models import AuditEvent
 from tests import factories
+from tests.diagnosis.workers import hints_forget
 
 
 @pytest.fixture
@@ -246,6 +249,16 @@ def test_a_failed_job_whose_work_runs_elsewhere_cannot_be_retried(job_of, user_f
     assert caught.value.code == "job_not_retriable"
 
 
+def test_a_film_whose_model_input_was_damaged_is_prepared_again(job_of, user_for, hints):
+    damaged = job_of("infer", "failed", error_code="image_integrity")
+    made = factories.job_make(damaged.radiograph, "prepare", "succeeded", model_version=damaged.model_version)
+    waiting = job_retry(user=user_for("radiologist"), job=damaged)
+    assert (waiting, waiting.state, waiting.attempt) == (made, "queued", 0)
+    damaged.refresh_from_db()
+    assert damaged.state == "cancelled"
+    assert hints == ["prepare"]
+
+
 def test_a_waiting_job_can_be_cancelled_once(job_of, user_for):
     job = job_of()
     assert job_cancel(user=user_for("clinicadmin"), job=job).state == "cancelled"
@@ -253,3 +266,44 @@ def test_a_waiting_job_can_be_cancelled_once(job_of, user_for):
         job_cancel(user=user_for("clinicadmin"), job=job)
     assert caught.value.code == "job_not_cancellable"
     assert claim() == []
+
+
+# --- hints, with the real Redis
+
+
+def sent_to(name: str) -> list[str]:
+    """The tasks that wait in a queue of Redis, in the order a worker gets them."""
+    tasks = []
+    with current_app.connection() as broker, contextlib.closing(broker.SimpleQueue(name)) as waiting:
+        while message := waiting.queue.get():
+            tasks.append(message.headers["task"])
+            message.ack()
+    return tasks
+
+
+@pytest.fixture
+def empty_queues() -> Any:
+    hints_forget()
+    yield
+    hints_forget()
+
+
+@pytest.mark.workers
+def test_the_sweep_overtakes_any_number_of_hints(empty_queues):
+    assert queue.hint_publish("prepare", count=3)
+    current_app.send_task("diagnosis.sweep")
+    assert sent_to("prepare") == ["diagnosis.sweep", *["diagnosis.prepare"] * 3]
+
+
+@pytest.mark.workers
+def test_a_hint_carries_no_argument_and_reaches_its_queue_after_redis_forgot_everything(empty_queues):
+    assert queue.hint_publish("infer")
+    hints_forget()
+    assert queue.hint_publish("infer")
+    assert sent_to("infer") == ["diagnosis.infer"]
+
+
+@pytest.mark.workers
+def test_a_broker_that_is_away_is_no_error(monkeypatch):
+    monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    assert not queue.hint_publish("prepare")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -19,7 +21,7 @@ from diagnosis.services.locks import lock_try
 from diagnosis.services.models import model_activate
 from diagnosis.services.prepare import prepare_next
 from diagnosis.services.queue import jobs_claim
-from diagnosis.services.recovery import originals_unreferenced, sweep
+from diagnosis.services.recovery import originals_damaged, originals_unreferenced, sweep
 from tests import factories
 
 AGO = timedelta(minutes=5)
@@ -177,3 +179,20 @@ def test_originals_without_a_row_are_reported_and_kept(take_in, film):
         os.utime(path, (day_ago, day_ago))
     assert originals_unreferenced() == [stray]
     assert stray.exists()
+
+
+def test_the_storage_check_finds_a_flipped_byte(take_in):
+    _, rotten = take_in(1), take_in(2)
+    assert "as it was received" in checked()
+    path = storage.path_of(storage.original_key(rotten.sha256))
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(CommandError, match="1 films"):
+        checked()
+    assert [film.pk for film in originals_damaged()] == [rotten.pk]
+
+
+def checked() -> str:
+    out = io.StringIO()
+    call_command("storage_check", stdout=out)
+    return out.getvalue()
