@@ -51,10 +51,10 @@ class FilmUploadHandler(FileUploadHandler):
             refuse(request, "length_mismatch")
 
     def handle_raw_input(
-        self, input_data: Any, META: Any, content_length: int, boundary: bytes, encoding: str | None = None
+        self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: str | None = None
     ) -> tuple[Any, Any]:
         """Parses the body itself, so that a body shorter than its declared length is noticed."""
-        body = _CountedBody(input_data)
+        body: Any = _CountedBody(input_data)
         receiver = _FilmReceiver(self.request, content_length)
         try:
             fields, files = MultiPartParser(META, body, [receiver], encoding).parse()
@@ -83,7 +83,7 @@ class _FilmReceiver(FileUploadHandler):
         if self._content_length > settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES:
             self._refuse_size(self._content_length)
         try:
-            self._file = FilmUpload(self.file_name, self.content_type, 0, self.charset, self.content_type_extra)
+            self._file = FilmUpload(self.file_name or "", self.content_type, 0, self.charset, self.content_type_extra)
         except OSError:
             refuse(self.request, "storage_unavailable")
         self._hash = hashlib.sha256()
@@ -124,7 +124,7 @@ class _FilmReceiver(FileUploadHandler):
         refuse(
             self.request,
             "file_too_large",
-            size=max(-(-size // 1_000_000), limit // 1_000_000 + 1),
+            size=max(round(size / 1_000_000), limit // 1_000_000 + 1),
             limit=limit // 1_000_000,
         )
 
@@ -147,4 +147,4 @@ def refuse(request: HttpRequest | None, code: str, **params: object) -> NoReturn
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:
         audit_record(user=user, verb="upload", outcome=code)
-    raise UploadRefusedError(code, **params)
+    raise UploadRefusedError(code, fields=None, **params)
