@@ -49,7 +49,7 @@ def audit_record(
             role=access.role_at(user, clinic) if user is not None else "worker",
             clinic=clinic,
             verb=verb,
-            object_type=target._meta.model_name if target is not None else "",
+            object_type=str(target._meta.model_name) if target is not None else "",
             object_id=str(target.pk) if target is not None else "",
             patient=patient,
             outcome=outcome,

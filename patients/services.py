@@ -156,6 +156,7 @@ def _apply_birth(patient: Patient, values: Mapping[str, object]) -> None:
     """A date carries its year; a year alone removes a date that disagrees, and a date given as None goes."""
     today = patient.clinic.today
     birth_date, birth_year = values.get("birth_date"), values.get("birth_year")
+    year: object
     if birth_date is not None:
         if not isinstance(birth_date, date) or birth_date > today or birth_year not in (None, birth_date.year):
             raise ApplicationError("invalid_date", field="birth_date")
