@@ -1,6 +1,6 @@
 """Which films, jobs and results a user may see: the first wall, for everything that hangs on a clinic.
 
-May import: Django and `patients.access`.
+May import: Django, `patients.access` and `patients.querysets`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 
 from patients import access
 from patients.access import Action
+from patients.querysets import patient_scope
 
 if TYPE_CHECKING:
     from patients.models import User
@@ -37,9 +38,17 @@ def _scope(user: User, action: Action, study: str, *, signed_only: bool) -> Q:
     return by_clinic | referred
 
 
+def _holds(condition: Q) -> Case:
+    return Case(When(condition, then=Value(True)), default=Value(False))
+
+
 class StudyQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         return self.filter(_scope(user, Action.STUDY_STATUS, "", signed_only=False))
+
+    def with_rights(self, user: User) -> Self:
+        """Each study with `patient_visible`: may this user be shown whose it is?"""
+        return self.annotate(patient_visible=_holds(patient_scope(user, "patient")))
 
 
 class RadiographQuerySet(models.QuerySet):
@@ -50,9 +59,16 @@ class RadiographQuerySet(models.QuerySet):
     def image_visible_to(self, user: User) -> Self:
         return self.filter(_scope(user, Action.IMAGE_VIEW, "study", signed_only=True))
 
-    def results_visible_to(self, user: User) -> Self:
-        """Films whose predictions, should there be any, the user may see."""
-        return self.filter(_scope(user, Action.PREDICTION_VIEW, "study", signed_only=True))
+    def with_rights(self, user: User) -> Self:
+        """Each film with `patient_visible`, `image_visible` and `results_visible`: what this user may be shown of it.
+
+        Asked row by row of the joined study; as subqueries over all films they would cost more than the page.
+        """
+        return self.annotate(
+            patient_visible=_holds(patient_scope(user, "study__patient")),
+            image_visible=_holds(_scope(user, Action.IMAGE_VIEW, "study", signed_only=True)),
+            results_visible=_holds(_scope(user, Action.PREDICTION_VIEW, "study", signed_only=True)),
+        )
 
 
 class JobQuerySet(models.QuerySet):

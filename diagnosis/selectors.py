@@ -61,11 +61,7 @@ def radiographs_read(user: User) -> QuerySet[Radiograph]:
     return (
         Radiograph.objects.visible_to(user)
         .select_related("study__patient__clinic", "study__clinic")
-        .annotate(
-            patient_visible=Exists(Patient.objects.visible_to(user).filter(pk=OuterRef("study__patient"))),
-            image_visible=Exists(Radiograph.objects.image_visible_to(user).filter(pk=OuterRef("pk"))),
-            results_visible=Exists(Radiograph.objects.results_visible_to(user).filter(pk=OuterRef("pk"))),
-        )
+        .with_rights(user)
         .prefetch_related(
             Prefetch("jobs", Job.objects.visible_to(user).select_related("model_version").order_by("created_at", "id")),
             Prefetch("predictions", predictions_read(user), to_attr="shown_predictions"),
@@ -84,10 +80,8 @@ def studies_read(user: User) -> QuerySet[Study]:
     return (
         Study.objects.visible_to(user)
         .select_related("patient__clinic", "clinic", "referring_doctor")
-        .annotate(
-            patient_visible=Exists(Patient.objects.visible_to(user).filter(pk=OuterRef("patient"))),
-            report_status=Coalesce(Subquery(reports.values("status")[:1]), Value("unread")),
-        )
+        .with_rights(user)
+        .annotate(report_status=Coalesce(Subquery(reports.values("status")[:1]), Value("unread")))
         .prefetch_related(Prefetch("radiographs", films, to_attr="films"))
     )
 

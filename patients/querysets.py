@@ -24,13 +24,17 @@ class ClinicQuerySet(models.QuerySet):
         return self.filter(id__in=access.clinic_ids(user))
 
 
+def patient_scope(user: User, patient: str = "") -> Q:
+    """Rows whose patient (`patient` is the lookup path to it, empty for the patient itself) the user may see: of the
+    clinics where the user may read demographics, or referred by the user."""
+    prefix = f"{patient}__" if patient else ""
+    by_clinic = Q(**{f"{prefix}clinic__in": access.clinic_ids(user, access.Action.PATIENT_VIEW)})
+    return by_clinic | Q(**{f"{prefix}id__in": access.referred_patient_ids(user)})
+
+
 class PatientQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        """Patients of the clinics where the user may read demographics, and patients referred by the user."""
-        return self.filter(
-            Q(clinic__in=access.clinic_ids(user, access.Action.PATIENT_VIEW))
-            | Q(id__in=access.referred_patient_ids(user))
-        )
+        return self.filter(patient_scope(user))
 
 
 class AuditEventQuerySet(models.QuerySet):
