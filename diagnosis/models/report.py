@@ -48,8 +48,7 @@ class Report(models.Model):
                 fields=["study"], condition=Q(status__in=["draft", "preliminary"]), name="one_live_draft"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["draft", "preliminary"])
-                | Q(signed_by__isnull=False, signed_at__isnull=False),
+                condition=Q(status__in=["draft", "preliminary"]) | Q(signed_by__isnull=False, signed_at__isnull=False),
                 name="signed_has_signer",
             ),
             models.CheckConstraint(

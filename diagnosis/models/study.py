@@ -29,7 +29,9 @@ class Study(models.Model):
     accession_number = models.CharField(max_length=64, blank=True)
     indication = models.CharField(max_length=500, blank=True)
     urgency = models.CharField(max_length=10, choices=Urgency, default=Urgency.ROUTINE)
-    referring_doctor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="referrals")
+    referring_doctor = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="referrals"
+    )
     acquired_at = models.DateTimeField(null=True, blank=True)
     source = models.CharField(max_length=16, default="web", help_text="web, api or dicom")
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", editable=False)

@@ -56,7 +56,7 @@ def _film(path: Path) -> Image.Image:
 
 
 def _unit(image: Image.Image) -> ImageArray:
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def _fitted(folder: Path, rows: list[dict[str, str]], others: list[ImageArray]) -> FilmModel:
@@ -103,7 +103,7 @@ def _varied(film: Image.Image, rng: np.random.Generator) -> ImageArray:
     """Tilted, cropped, darker or brighter, sometimes with a border: as other hospitals send them."""
     width, height = film.size
     crop_width, crop_height = (int(side * rng.uniform(0.82, 1)) for side in film.size)
-    left, top = rng.integers(0, width - crop_width + 1), rng.integers(0, height - crop_height + 1)
+    left, top = int(rng.integers(0, width - crop_width + 1)), int(rng.integers(0, height - crop_height + 1))
     film = film.rotate(rng.normal(0, 5), resample=Image.Resampling.BILINEAR)
     pixels = _unit(film.crop((left, top, left + crop_width, top + crop_height))) ** np.exp(rng.normal(0, 0.4))
     pixels = np.clip(pixels * rng.uniform(0.6, 1) + rng.uniform(0, 0.15), 0, 1)
@@ -153,17 +153,17 @@ def _others(folder: Path | None) -> Iterator[tuple[str, ImageArray]]:
             if picture.std() > 0.02:
                 yield f"{kind}:{number}", picture
     for path in sorted(folder.rglob("*")) if folder else ():
-        picture = _opened(path)
-        if picture is not None:
-            yield f"picture:{path.name}", picture
+        opened = _opened(path)
+        if opened is not None:
+            yield f"picture:{path.name}", opened
             for _ in range(6):
-                yield f"crop of a picture:{path.name}", _cropped(picture, rng)
+                yield f"crop of a picture:{path.name}", _cropped(opened, rng)
 
 
 def _opened(path: Path) -> ImageArray | None:
     try:
-        with Image.open(path) as image:
-            image = image.convert("RGBA")
+        with Image.open(path) as file:
+            image = file.convert("RGBA")
     except (OSError, UnidentifiedImageError):
         return None
     if min(image.size) < 128:
