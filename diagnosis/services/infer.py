@@ -55,7 +55,8 @@ class FilmOutcome:
 def infer_waiting(*, worker: str) -> int:
     """Work until nothing waits that can be done here; the number of jobs claimed.
 
-    A model that cannot run puts its jobs back and is left alone until the next call; others go on.
+    A model that cannot run puts its jobs back and is left alone until the next call; others go on. With nothing to
+    do it sees to it that the active model is loaded.
     """
     claimed, unable = 0, set[UUID]()
     limit = settings.INFER_BATCH
@@ -67,6 +68,8 @@ def infer_waiting(*, worker: str) -> int:
         with queue.leases_held(jobs):
             if not films_infer(jobs):
                 unable.add(_model(jobs).pk)
+    if not claimed:
+        warm_up()
     return claimed
 
 
@@ -108,6 +111,8 @@ def warm_up() -> None:
     if model is None:
         PRESENCE.note = "No model is active."
         return
+    if model.sha256 == PRESENCE.model_sha256 and not PRESENCE.note:
+        return
     try:
         predictor_for(model)
     except _INFRASTRUCTURE as error:
@@ -136,8 +141,9 @@ def _model(jobs: Sequence[Job]) -> ModelVersion:
 
 def _say_unable(error: Exception) -> None:
     reason = str(error) if isinstance(error, ModelIntegrityError) else type(error).__name__
-    PRESENCE.note = f"The model cannot run: {reason}."
-    log.error(PRESENCE.note)
+    log.error("The model cannot run: %s.", reason)
+    if not isinstance(error, queue.DATABASE_AWAY):  # whoever reads the note reads it from the database
+        PRESENCE.note = f"The model cannot run: {reason}."
 
 
 def _read_inputs(jobs: Sequence[Job], predictor: Predictor) -> dict[Job, ModelInput]:

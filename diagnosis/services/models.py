@@ -1,7 +1,7 @@
 """Model versions: register a folder, choose which one speaks.
 
 May import: Django, `diagnosis.models`, Keras-free modules of `mlcore`, `patients`. Workers find the files by
-`model_folder` and refuse any whose hash differs from the row.
+`model_folder` and refuse any whose hash differs from the row; a hint tells them that there is a new one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from diagnosis.models import ModelVersion, OperatingPoint
+from diagnosis.models import Job, ModelVersion, OperatingPoint
 from diagnosis.services.locks import lock_wait
+from diagnosis.services.queue import hint_publish
 from mlcore.card import ModelCard, card_from_json, load_card
 from mlcore.contracts import ModelIntegrityError
 from mlcore.registry import bundled_folder, verify_weights
@@ -65,6 +66,7 @@ def model_register(*, folder: Path, activate: bool = True, user: User | None = N
         audit_record(user=user, verb="create", target=model)
         if activate and _may_take_over(model):
             _activate(model, user)
+    hint_publish(Job.Kind.INFER)
     return model
 
 
@@ -78,6 +80,7 @@ def model_activate(*, model: ModelVersion, user: User) -> ModelVersion:
     with transaction.atomic():
         lock_wait("model register")
         _activate(model, user)
+    hint_publish(Job.Kind.INFER)
     return model
 
 

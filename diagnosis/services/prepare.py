@@ -139,13 +139,14 @@ def _infer_queue(job: Job) -> bool:
 
 def _fault(job: Job, error: Exception) -> None:
     """Damage fails for good, the machine's trouble costs nothing, everything else costs the attempt."""
-    log.error("prepare job %s met %s", job.pk, type(error).__name__, exc_info=not isinstance(error, ApplicationError))
+    log.error("prepare job %s met %s", job.pk, type(error).__name__)
     try:
         if isinstance(error, ApplicationError) and error.code == "image_integrity":
             queue.job_fail(job, error.code)
         elif isinstance(error, (ApplicationError, *_INFRASTRUCTURE)):
             queue.jobs_release([job])
         else:
+            log.error("where it happened:", exc_info=error)
             queue.jobs_return([job], code="processing_failed")
     except (queue.StaleFenceError, *queue.DATABASE_AWAY):
         log.warning("prepare job %s is left to the sweeper", job.pk)

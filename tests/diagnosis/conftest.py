@@ -36,7 +36,7 @@ def hints(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
         sent.extend([str(kind)] * count)
         return True
 
-    for module in ("intake", "recovery"):
+    for module in ("intake", "models", "recovery"):
         monkeypatch.setattr(f"diagnosis.services.{module}.hint_publish", publish)
     monkeypatch.setattr("diagnosis.services.queue.hint_publish", publish)  # prepare calls it there
     return sent
@@ -62,14 +62,16 @@ def film(upload_of: UploadOf) -> FilmUpload:
 
 
 @pytest.fixture
-def model(db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> ModelVersion:
+def model(db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, hints: list[str]) -> ModelVersion:
     """An active model whose predictor reads the film's id out of its pixels."""
     settings.MODEL_ROOT = tmp_path / "models"
     settings.MODEL_ROOT.mkdir()
     settings.PREDICTOR_LOADER = "tests.diagnosis.predictors.load_reader"
     settings.ALLOW_FAKE_RESULTS = True
     monkeypatch.setattr(infer, "PRESENCE", Presence())
-    return model_register(folder=model_folder_make(settings.MODEL_ROOT / "reader"))
+    registered = model_register(folder=model_folder_make(settings.MODEL_ROOT / "reader"))
+    hints.clear()
+    return registered
 
 
 @pytest.fixture
