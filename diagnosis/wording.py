@@ -85,19 +85,18 @@ def film_status(film: Radiograph, *, hidden: str = "", queue: QueueView | None =
 
 
 def headline(prediction: Prediction, findings: Sequence[Finding]) -> str:
-    """The answer in one line, strongest first: `Pneumonia present, effusion possible`, or which are all absent."""
-    order = ("present", "likely", "possible")
-    said = [finding for finding in findings if finding.label != NORMAL and finding.word in order]
-    said.sort(key=lambda finding: (order.index(finding.word), -finding.calibrated))
+    """The model's answer in one line, strongest first: `Pneumonia present, effusion possible`.
+
+    Absent findings are named only when there is nothing else to say.
+    """
+    order = Finding.Word.values
+    known = sorted(
+        (finding for finding in findings if finding.label != NORMAL),
+        key=lambda finding: (order.index(finding.word), -finding.calibrated),
+    )
+    said = [finding for finding in known if finding.word != Finding.Word.ABSENT] or known
     titles = [f"{label_title(prediction.model_version, finding.label)} {finding.word}" for finding in said]
-    text = ", ".join([titles[0], *(title[0].lower() + title[1:] for title in titles[1:])]) if titles else ""
-    return text or _nothing(prediction, findings)
-
-
-def _nothing(prediction: Prediction, findings: Sequence[Finding]) -> str:
-    titles = sorted(label_title(prediction.model_version, each.label) for each in findings if each.label != NORMAL)
-    lower = [title[0].lower() + title[1:] for title in titles]
-    return f"No {' and no '.join(lower)}" if lower else "No finding"
+    return ", ".join([*titles[:1], *(title[0].lower() + title[1:] for title in titles[1:])]) or "No finding"
 
 
 def no_worker_sentence(alive: Set[str]) -> str:

@@ -154,11 +154,28 @@ function sent(upload, html) {
   const block = holder.content.querySelector(".sent");
   if (!block) return say(upload, "broken", "You are signed out, or the answer could not be read. Reload the page.");
   if (block.dataset.study) joinStudy(block.dataset.study);
-  say(upload, "sent", block.querySelector(".notice")?.textContent ?? "Sent.");
+  say(upload, "sent", "");
   block.querySelectorAll(".film").forEach((film) => document.getElementById(film.id)?.closest(".sent").remove());
+  upload.film = block.querySelector(".film").id;
   results.append(block);
   htmx.process(block);
+  showProgress();
+  if (uploads.length === 1) block.scrollIntoView();
 }
+
+/** Beside each sent file: how far its film is, as a link to it. */
+function showProgress() {
+  for (const upload of uploads) {
+    const film = upload.film && document.getElementById(upload.film);
+    if (!film || upload.shown === film.dataset.said) continue;
+    upload.shown = film.dataset.said;
+    const link = element("a", "", film.dataset.said);
+    link.href = `#${film.id}`;
+    upload.said.replaceChildren(link);
+  }
+}
+
+document.addEventListener("htmx:afterSettle", showProgress);
 
 /** After the first film the others join its study; what was said about the study is then fixed. */
 function joinStudy(study) {
