@@ -19,8 +19,8 @@ Word = Literal["present", "likely", "possible", "absent"]
 WORD_RULES: Mapping[Word, str] = {
     "present": "at least halfway to certainty from the threshold, or from even odds where the threshold is lower",
     "likely": "at or above the threshold, and at least even odds",
-    "possible": "at least half of the threshold",
-    "absent": "below half of the threshold",
+    "possible": "at or above the threshold, but below even odds",
+    "absent": "below the threshold; how often that misses the finding stands beside the sensitivity",
 }
 
 
@@ -31,7 +31,7 @@ def word(calibrated: float, threshold: float) -> Word:
         return "present"
     if calibrated >= sure:
         return "likely"
-    return "possible" if calibrated >= threshold / 2 else "absent"
+    return "possible" if calibrated >= threshold else "absent"
 
 
 def interpret(

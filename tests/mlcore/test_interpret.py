@@ -19,15 +19,13 @@ CARD = load_card(bundled_folder())
         (0.80, 0.6, "present"),
         (0.79, 0.6, "likely"),
         (0.60, 0.6, "likely"),
-        (0.59, 0.6, "possible"),
-        (0.30, 0.6, "possible"),
-        (0.29, 0.6, "absent"),
+        (0.59, 0.6, "absent"),
         (0.75, 0.1, "present"),
         (0.74, 0.1, "likely"),
         (0.50, 0.1, "likely"),
         (0.49, 0.1, "possible"),
-        (0.05, 0.1, "possible"),
-        (0.04, 0.1, "absent"),
+        (0.10, 0.1, "possible"),
+        (0.09, 0.1, "absent"),
     ],
 )
 def test_word_follows_from_number_and_threshold(calibrated: float, threshold: float, expected: str) -> None:
