@@ -56,6 +56,7 @@ def test_result_appears_by_itself_on_the_page_that_sent_the_film(browse, film_fi
     expect(page.locator(".upload-sent")).to_contain_text("Result ready: ")
     assert page.evaluate("window.sameDocument"), "the page was loaded again"
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=SCREENSHOTS / "result-1280.png", full_page=True)
 
 
