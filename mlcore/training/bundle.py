@@ -26,7 +26,7 @@ from mlcore.training.dataset import Film, select
 from mlcore.training.evaluate import REPLICATES, report, scores
 
 LABELS = (
-    LabelSpec("normal", "No finding", 0.0),
+    LabelSpec("normal", "Normal appearance", 0.0),
     LabelSpec("pneumonia", "Pneumonia", 0.9),
     LabelSpec("effusion", "Pleural effusion", 0.8),
 )
