@@ -183,4 +183,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Anything uncaught, in a view or a middleware: the database or the disk may be away, else it is our fault."""
     error = sys.exc_info()[1]
-    return error_page(request, coded(error) if error is not None else ApplicationError("internal_error"))
+    if error is None:
+        return error_page(request, ApplicationError("internal_error"))
+    log_fault(request, error)
+    return error_page(request, coded(error))

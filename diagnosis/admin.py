@@ -180,7 +180,7 @@ class JobAdmin(FlowAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         return super().get_queryset(request).select_related("radiograph__clinic", "model_version")
 
-    @admin.action(description="Try the failed jobs again")
+    @admin.action(description="Try the failed or cancelled jobs again")
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         self._each(request, jobs, job_retry, "queued again")
 

@@ -157,8 +157,10 @@ def _failed(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) ->
 
 
 def _stopped(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) -> FilmStatus:
-    if any(each.state == Job.State.CANCELLED for each in film.jobs.all()):
-        return FilmStatus("stopped", "Cancelled", "The work on this film was cancelled.", "Send the film again.")
+    cancelled = next((each for each in film.jobs.all() if each.state == Job.State.CANCELLED), None)
+    if cancelled:
+        detail = "The work on this film was cancelled."
+        return FilmStatus("stopped", "Cancelled", detail, ASK_FOR_RETRY, job=cancelled)
     if film.state == Radiograph.State.READY:
         detail, advice = "The film is ready, but no model is active.", "Ask the system administrator."
         return FilmStatus("stopped", "No model", detail, advice, code="model_unavailable")

@@ -71,7 +71,7 @@ CODES: dict[str, ErrorCode] = {
         409, "In progress", "The same upload is still in progress. Try again shortly."
     ),
     # work
-    "job_not_retriable": ErrorCode(409, "Cannot retry", "Only a failed job can be retried."),
+    "job_not_retriable": ErrorCode(409, "Cannot retry", "Only a failed or cancelled job can be tried again."),
     "job_not_cancellable": ErrorCode(409, "Cannot cancel", "Only a waiting job can be cancelled."),
     "worker_lost": ErrorCode(500, "Worker lost", "The computer working on this film stopped three times. Try again."),
     "model_unavailable": ErrorCode(503, "No model", "No model is active. Ask the system administrator."),

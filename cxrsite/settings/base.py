@@ -233,9 +233,19 @@ SWEEP_SECONDS = env.SWEEP_SECONDS
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "%(levelname)s %(name)s %(message)s"},
+        "message_only": {"()": "cxrsite.logs.MessageOnly", "format": "%(levelname)s %(name)s %(message)s"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+        "requests": {"class": "logging.StreamHandler", "formatter": "message_only"},
+    },
     "root": {"handlers": ["console"], "level": env.LOG_LEVEL},
     # Two lines per message, and a message says little: the jobs' own lines tell what was done.
-    "loggers": {name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")},
+    "loggers": {
+        **{name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")},
+        # `cxrsite.problems` writes where a fault was, without the exception's words: they may hold a patient's data.
+        "django.request": {"handlers": ["requests"], "propagate": False},
+    },
 }

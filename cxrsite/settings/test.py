@@ -8,6 +8,7 @@ from __future__ import annotations
 from cxrsite.settings.local import *
 
 MEDIA_ROOT = VAR_DIR / "test-media"
+MEDIA_ROOT.mkdir(exist_ok=True)
 SENDFILE_ROOT = str(MEDIA_ROOT)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -23,7 +23,7 @@ class Job(models.Model):
 
         queued ─claim─► running ─► succeeded
           ▲  │             ├─────► failed(code) ─retry by staff─► queued
-          │  └─cancel─► cancelled
+          │  └─cancel─► cancelled ─retry by staff─► queued
           └────sweep, attempt < 3──┘   (at the third: failed worker_lost)
 
     A claim counts the attempt, sets the lease and draws a new `fence`; whoever writes back must still hold that
@@ -44,6 +44,9 @@ class Job(models.Model):
         SUCCEEDED = "succeeded", "Succeeded"
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
+
+    #: States from which staff may ask for another try; without it a cancelled film could never be read.
+    RETRIABLE = (State.FAILED, State.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     radiograph = models.ForeignKey(Radiograph, on_delete=models.PROTECT, related_name="jobs")
@@ -103,7 +106,7 @@ class Job(models.Model):
 
     @property
     def can_retry(self) -> bool:
-        return self.state == self.State.FAILED
+        return self.state in self.RETRIABLE
 
     @property
     def can_cancel(self) -> bool:

@@ -201,7 +201,7 @@ def _held(jobs: Sequence[Job]) -> QuerySet[Job]:
 
 
 def job_retry(*, user: User, job: Job) -> Job:
-    """failed → queued with fresh attempts. Raises `permission_denied` and `job_not_retriable`.
+    """failed or cancelled → queued with fresh attempts. Raises `permission_denied` and `job_not_retriable`.
 
     Where the model's input is what was damaged, the film is prepared again from its original instead: the failed job
     is cancelled, and prepare queues a new one. Gives the job that waits now.
@@ -212,7 +212,7 @@ def job_retry(*, user: User, job: Job) -> Job:
     changes = {"state": Job.State.CANCELLED} if begin_again else fresh
     try:
         with transaction.atomic():
-            _staff_move(user, job, Job.State.FAILED, changes, verb="retry", refusal="job_not_retriable")
+            _staff_move(user, job, Job.RETRIABLE, changes, verb="retry", refusal="job_not_retriable")
             if begin_again:
                 Job.objects.filter(pk=begin_again.pk).update(**fresh)
     except IntegrityError as error:  # another job does the same work already
@@ -232,16 +232,18 @@ def _prepare_of(job: Job) -> Job | None:
 def job_cancel(*, user: User, job: Job) -> Job:
     """queued → cancelled. Raises `permission_denied` and `job_not_cancellable`."""
     changes = {"state": Job.State.CANCELLED, "finished_at": Now()}
-    _staff_move(user, job, Job.State.QUEUED, changes, verb="cancel", refusal="job_not_cancellable")
+    _staff_move(user, job, [Job.State.QUEUED], changes, verb="cancel", refusal="job_not_cancellable")
     return job
 
 
 @transaction.atomic
-def _staff_move(user: User, job: Job, before: str, changes: dict[str, Any], *, verb: str, refusal: str) -> None:
+def _staff_move(
+    user: User, job: Job, before: Collection[str], changes: dict[str, Any], *, verb: str, refusal: str
+) -> None:
     clinic = job.radiograph.clinic
     if not access.is_system_admin(user):
         access.require_at(user, Action.JOB_RETRY, clinic)
-    if Job.objects.filter(pk=job.pk, state=before).update(**changes) != 1:
+    if Job.objects.filter(pk=job.pk, state__in=before).update(**changes) != 1:
         raise ApplicationError(refusal)
     patient = job.radiograph.study.patient
     audit_record(user=user, verb=verb, target=job, clinic=clinic, patient=patient)

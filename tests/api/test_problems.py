@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import sys
 
 import pytest
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
@@ -82,6 +83,31 @@ def test_a_fault_is_logged_with_its_reference_and_without_its_message(api_for, m
     assert body["request_id"] in caplog.text
     assert "IntegrityError" in caplog.text
     assert name not in caplog.text
+
+
+def test_a_fault_of_a_page_reaches_the_log_with_its_reference(client_for, monkeypatch, caplog):
+    def fail():
+        raise IntegrityError("Key (value)=(0042) already exists")
+
+    monkeypatch.setattr("diagnosis.selectors.status_read", fail)
+    client = client_for("operator")
+    client.raise_request_exception = False
+    with caplog.at_level(logging.ERROR, logger="cxrsite.problems"):
+        response = client.get("/status/")
+    assert response.status_code == 500
+    said = "".join(each.getMessage() for each in caplog.records if each.name == "cxrsite.problems")
+    assert response["X-Request-ID"] in said
+    assert "IntegrityError" in said
+    assert "0042" not in said + response.content.decode()
+
+
+def test_what_django_logs_of_a_request_leaves_the_exception_out():
+    try:
+        raise IntegrityError("Key (value)=(0042) already exists")
+    except IntegrityError:
+        record = logging.LogRecord("django.request", logging.ERROR, "", 0, "Failed: %s", ("/x/",), sys.exc_info())
+    handler = logging.getLogger("django.request").handlers[0]
+    assert handler.format(record) == "ERROR django.request Failed: /x/"
 
 
 @pytest.mark.parametrize(("code", "seconds"), problems.RETRY_AFTER.items())

@@ -234,11 +234,17 @@ def test_others_cannot(job_of, user_for, role):
     assert caught.value.code == "permission_denied"
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "succeeded", "cancelled"])
-def test_only_a_failed_job_can_be_retried(job_of, user_for, state):
+@pytest.mark.parametrize("state", ["queued", "running", "succeeded"])
+def test_a_job_that_neither_failed_nor_was_cancelled_cannot_be_retried(job_of, user_for, state):
     with pytest.raises(ApplicationError) as caught:
         job_retry(user=user_for("radiologist"), job=job_of(state=state))
     assert caught.value.code == "job_not_retriable"
+
+
+def test_a_cancelled_job_can_be_taken_up_again(job_of, user_for, hints):
+    job = job_retry(user=user_for("radiologist"), job=job_of(state="cancelled"))
+    assert (job.state, job.attempt, job.retries) == ("queued", 0, 1)
+    assert hints == ["prepare"]
 
 
 def test_a_failed_job_whose_work_runs_elsewhere_cannot_be_retried(job_of, user_for):
