@@ -21,6 +21,9 @@ from knox.models import AuthToken
 
 from patients.admin import ReadOnlyAdmin
 
+admin.site.site_header = admin.site.site_title = "Chest X-ray reading: administration"
+admin.site.index_title = "What the system keeps"
+
 for model in (EmailAddress, Authenticator, AccessAttempt, AccessFailureLog, AccessLog, AuthToken):
     admin.site.unregister(model)
 

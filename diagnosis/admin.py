@@ -204,7 +204,7 @@ class JobAdmin(FlowAdmin):
 class PredictionAdmin(FlowAdmin):
     study_path = "radiograph__study"
     ids = ("pk", "radiograph", "radiograph__study")
-    list_display = ("__str__", "patient", "at_clinic", "model_version", "engine", "urgency", "created_at")
+    list_display = ("__str__", "patient", "at_clinic", "model_version", "engine", "how_urgent", "created_at")
     list_filter = ("model_version", "engine", "radiograph__clinic")
     date_hierarchy = "created_at"
     exclude = ("map_key",)
@@ -212,6 +212,10 @@ class PredictionAdmin(FlowAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
         return super().get_queryset(request).select_related("model_version")
+
+    @admin.display(description="urgency", ordering="urgency")
+    def how_urgent(self, prediction: Prediction) -> str:
+        return f"{prediction.urgency:.2f}"
 
 
 @admin.register(Finding)

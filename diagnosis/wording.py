@@ -87,16 +87,16 @@ def film_status(film: Radiograph, *, hidden: str = "", queue: QueueView | None =
 def headline(prediction: Prediction, findings: Sequence[Finding]) -> str:
     """The model's answer in one line, strongest first: `Pneumonia present, effusion possible`.
 
-    Absent findings are named only when there is nothing else to say.
+    "Absent" means below the threshold, so where nothing else is said the line names the threshold, not health.
     """
     order = Finding.Word.values
-    known = sorted(
-        (finding for finding in findings if finding.label != NORMAL),
+    said = sorted(
+        (finding for finding in findings if finding.label != NORMAL and finding.word != Finding.Word.ABSENT),
         key=lambda finding: (order.index(finding.word), -finding.calibrated),
     )
-    said = [finding for finding in known if finding.word != Finding.Word.ABSENT] or known
     titles = [f"{label_title(prediction.model_version, finding.label)} {finding.word}" for finding in said]
-    return ", ".join([*titles[:1], *(title[0].lower() + title[1:] for title in titles[1:])]) or "No finding"
+    joined = ", ".join([*titles[:1], *(title[0].lower() + title[1:] for title in titles[1:])])
+    return joined or "No finding above its threshold"
 
 
 def no_worker_sentence(alive: Set[str]) -> str:
