@@ -19,10 +19,17 @@ function toggleMap(film) {
   if (shown) drawMap(film);
 }
 
-/** The film under the pointer, with the focus, or the first one: whichever has a map. */
+/** The film under the pointer, with the focus, or nearest to the middle of the window: whichever has a map. */
 function filmAtHand() {
-  return document.querySelector(".film:hover [data-map-toggle], .film:focus-within [data-map-toggle]")
-    ?? document.querySelector("[data-map-toggle]");
+  const chosen = document.querySelector(".film:hover [data-map-toggle], .film:focus-within [data-map-toggle]");
+  if (chosen) return chosen;
+  const middle = window.innerHeight / 2;
+  const distance = (button) => {
+    const box = button.closest(".film").getBoundingClientRect();
+    return Math.max(box.top - middle, middle - box.bottom, 0);
+  };
+  const buttons = [...document.querySelectorAll("[data-map-toggle]")];
+  return buttons.sort((one, other) => distance(one) - distance(other))[0];
 }
 
 document.addEventListener("click", (event) => {
