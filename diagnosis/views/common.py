@@ -58,8 +58,12 @@ def _foremost(predictions: list[Prediction]) -> Prediction | None:
 
 
 def _findings_in_order(prediction: Prediction) -> list[Finding]:
-    """Findings by probability; "normal" comes last, for it is the absence of the others."""
-    return sorted(prediction.findings.all(), key=lambda finding: (finding.label == NORMAL, -finding.calibrated))
+    """As in the headline, strongest word first; "normal" comes last, for it is the absence of the others."""
+    order = Finding.Word.values
+    return sorted(
+        prediction.findings.all(),
+        key=lambda finding: (finding.label == NORMAL, order.index(finding.word), -finding.calibrated),
+    )
 
 
 def _poll_seconds(film: Radiograph) -> int:
