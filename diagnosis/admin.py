@@ -224,7 +224,7 @@ class FindingAdmin(FlowAdmin):
 
     study_path = "prediction__radiograph__study"
     ids = ("prediction", "prediction__radiograph", "prediction__radiograph__study")
-    list_display = ("date", "patient", "study", "label", "word", "calibrated", "threshold", "said_by")
+    list_display = ("date", "patient", "study", "label", "word", "numbers", "said_by")
     list_filter = ("label", "word", "prediction__model_version", "prediction__radiograph__clinic")
     ordering = ("-prediction__created_at", "-calibrated")
     date_hierarchy = "prediction__created_at"
@@ -235,6 +235,11 @@ class FindingAdmin(FlowAdmin):
     @admin.display(description="date", ordering="prediction__created_at")
     def date(self, finding: Finding) -> Any:
         return finding.prediction.created_at
+
+    @admin.display(description="calibrated (threshold)", ordering="calibrated")
+    def numbers(self, finding: Finding) -> str:
+        """In one column, so that no narrow screen shows a probability without its threshold."""
+        return f"{finding.calibrated:.3f} ({finding.threshold:.3f})"
 
     @admin.display(description="model")
     def said_by(self, finding: Finding) -> str:

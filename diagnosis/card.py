@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SPLITS = {"test": "Test films (looked at once, at the end)", "val": "Validation films (used to choose the model)"}
+SPLITS = {"test": "Test films (not used to choose the model)", "val": "Validation films (used to choose the model)"}
 FIGURES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
