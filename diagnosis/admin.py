@@ -224,7 +224,7 @@ class FindingAdmin(FlowAdmin):
 
     study_path = "prediction__radiograph__study"
     ids = ("prediction", "prediction__radiograph", "prediction__radiograph__study")
-    list_display = ("date", "patient", "study", "label", "word", "numbers", "said_by")
+    list_display = ("date", "patient", "label", "word", "numbers", "said_by", "study")
     list_filter = ("label", "word", "prediction__model_version", "prediction__radiograph__clinic")
     ordering = ("-prediction__created_at", "-calibrated")
     date_hierarchy = "prediction__created_at"
