@@ -45,7 +45,7 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	@$(PIP) -r requirements.txt $(PIP_SHOW)
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+$(VENV)/.dev: requirements-dev.txt requirements-train.txt $(VENV)/.runtime
 	@echo "Installing the tools for tests and checks ..."
 	@$(PIP) -r requirements-dev.txt $(PIP_SHOW)
 	@touch $@

@@ -30,7 +30,13 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One row of the manifest. `source` is the hospital's data set, `batch` who made the file from it."""
+    """One labelled film. `source` is the hospital's data set, `batch` who made the file from it.
+
+    `label` is its class in a folder-like data set; `findings` all that is named on it, lower case with underscores
+    ("pleural_thickening", "bacterial_pneumonia"; a kind of pneumonia implies "pneumonia"), empty on a normal film.
+    `group` is the patient as far as known (`group_known`); `age` in years; `sex` "M" or "F"; `view` "PA" or "AP".
+    What is not known is None or "".
+    """
 
     path: Path
     label: str
@@ -39,6 +45,11 @@ class Film:
     source: str
     batch: str
     sha256: str
+    findings: frozenset[str] = frozenset()
+    group_known: bool = True
+    age: float | None = None
+    sex: str = ""
+    view: str = ""
 
 
 def read_manifest(data: Path) -> list[Film]:
@@ -115,6 +126,18 @@ def _decode_squashed(film: Film, size: tuple[int, int]) -> npt.NDArray[np.uint8]
     return np.clip(np.rint(squashed * 255), 0, 255).astype(np.uint8)
 
 
+def findings_of(words: str) -> frozenset[str]:
+    """ "Edema|Pneumonia (virus)" → edema, pneumonia, viral_pneumonia; "No Finding" and "Normal" → nothing."""
+    kinds = {"pneumonia_(bacteria)": "bacterial_pneumonia", "pneumonia_(virus)": "viral_pneumonia"}
+    named = {word.strip().lower().replace(" ", "_") for word in words.split("|")} - {"", "normal", "no_finding"}
+    return frozenset(kinds.get(word, word) for word in named) | ({"pneumonia"} if named & kinds.keys() else set())
+
+
+def _age(text: str) -> float | None:
+    """Whole years; ranges and words ("pediatric 1-5y") say no number."""
+    return float(text) if text.isdigit() else None
+
+
 def _film(data: Path, row: dict[str, str]) -> Film:
     return Film(
         path=data / row["file"],
@@ -124,6 +147,11 @@ def _film(data: Path, row: dict[str, str]) -> Film:
         source=row["source_dataset"],
         batch=row["source_repo"],
         sha256=row["sha256"],
+        findings=findings_of(row.get("labels") or row["label"]),
+        group_known=row.get("patient_id_known", "1") == "1",
+        age=_age(row.get("age", "")),
+        sex=row.get("sex", ""),
+        view=row.get("view", ""),
     )
 
 
