@@ -1,55 +1,28 @@
-"""The films a model learns from: the manifest, its splits, and a cache of decoded films.
+"""The films a model learns from: reading a folder of them, choosing among them, and what a run must say of them.
 
-May import: NumPy, `mlcore.contracts`, `decode` and `preprocess`; no Keras. `train` and `evaluate` read from here.
+May import: `films`, `cache` and the readers of `formats`; no Keras. `train`, `evaluate` and `compare` read from here.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+from mlcore.training.cache import Samples, cached_films, load_samples
+from mlcore.training.films import Film, TrainingError
 
-from mlcore.contracts import ImageRefusedError
-from mlcore.preprocess import squash
+if TYPE_CHECKING:
+    from mlcore.training.tasks import Task
+
+__all__ = ["Film", "Samples", "TrainingError", "cached_films", "load_samples", "read_films", "read_manifest"]
 
 #: Where the films lie in a checkout that has its neighbour folder of shared data.
 DEFAULT_DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "cxr256"
 _REQUIRED = ("file", "label", "split", "group_id", "source_dataset", "source_repo", "sha256")
-
-
-class TrainingError(Exception):
-    """Films, starting weights or an earlier run cannot be used; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """One labelled film. `source` is the hospital's data set, `batch` who made the file from it.
-
-    `label` is its class in a folder-like data set; `findings` all that is named on it, lower case with underscores
-    ("pleural_thickening", "bacterial_pneumonia"; a kind of pneumonia implies "pneumonia"), empty on a normal film.
-    `group` is the patient as far as known (`group_known`); `age` in years; `sex` "M" or "F"; `view` "PA" or "AP".
-    What is not known is None or "".
-    """
-
-    path: Path
-    label: str
-    split: str
-    group: str
-    source: str
-    batch: str
-    sha256: str
-    findings: frozenset[str] = frozenset()
-    group_known: bool = True
-    age: float | None = None
-    sex: str = ""
-    view: str = ""
 
 
 def read_manifest(data: Path) -> list[Film]:
@@ -65,6 +38,29 @@ def read_manifest(data: Path) -> list[Film]:
         films = [_film(data, row) for row in reader]
     _refuse_leaks(films)
     return films
+
+
+def read_films(data: Path) -> list[Film]:
+    """All films of the folder `data`, whatever its format. Raises TrainingError."""
+    return read_manifest(data)
+
+
+def split_summary(films: Sequence[Film], task: Task) -> dict[str, Any]:
+    """What a run must say of its films: counts per split, source and label, groups, and a hash of the split."""
+    held = task.films(films)
+    lines = sorted(f"{film.sha256} {film.split} {film.group}" for film in held)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for film in held:
+        counts.update((film.split, film.source, label) for label in sorted(task.labels_of(film) or {"none"}))
+    return {
+        "task": task.key,
+        "films": len(held),
+        "counts": [
+            {"split": split, "source": source, "label": label, "films": number}
+            for (split, source, label), number in sorted(counts.items())
+        ],
+        "split_sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+    }
 
 
 def select(films: Iterable[Film], *, split: str, labels: Sequence[str]) -> list[Film]:
@@ -89,41 +85,6 @@ def thin(films: Sequence[Film], limit: int | None) -> list[Film]:
 def manifest_sha256(data: Path) -> str:
     """Hash of the manifest: names the exact films and splits of a run."""
     return hashlib.sha256((data / "manifest.csv").read_bytes()).hexdigest()
-
-
-def cached_films(
-    films: Sequence[Film],
-    size: tuple[int, int],
-    folder: Path,
-    progress: Callable[[Iterable[object], int, str], Iterable[object]] | None = None,
-) -> npt.NDArray[np.uint8]:
-    """Every film squashed to `size`, 8 bit, (n, rows, columns), memory-mapped; decoded once and kept in `folder`.
-
-    A film that intake would refuse is left all zero.
-    """
-    digest = hashlib.sha256(repr((size, [film.sha256 for film in films])).encode()).hexdigest()[:16]
-    target = folder / f"films-{digest}.npy"
-    if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.part")
-        store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(films), *size))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            pictures: Iterable[object] = pool.map(lambda film: _decode_squashed(film, size), films)
-            for index, picture in enumerate(progress(pictures, len(films), "decode") if progress else pictures):
-                store[index] = picture
-        store.flush()
-        os.replace(partial, target)
-    return np.load(target, mmap_mode="r")
-
-
-def _decode_squashed(film: Film, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    from mlcore.decode import decode
-
-    try:
-        squashed = squash(decode(film.path.read_bytes()).pixels, size)
-    except ImageRefusedError:
-        return np.zeros(size, dtype=np.uint8)
-    return np.clip(np.rint(squashed * 255), 0, 255).astype(np.uint8)
 
 
 def findings_of(words: str) -> frozenset[str]:

@@ -47,7 +47,7 @@ def test_small_selection_holds_every_kind_of_film(films: list[Film]) -> None:
 
 def test_films_are_decoded_once(films: list[Film], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = np.array(cached_films(films[:3], (64, 64), tmp_path))
-    monkeypatch.setattr("mlcore.training.dataset._decode_squashed", None)
+    monkeypatch.setattr("mlcore.training.cache._decode_squashed", None)
     np.testing.assert_array_equal(cached_films(films[:3], (64, 64), tmp_path), first)
     assert first.any(axis=(1, 2)).all()
 
