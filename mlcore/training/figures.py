@@ -1,0 +1,273 @@
+"""Pictures of the reports as SVG text: the same numbers always give the same bytes.
+
+May import: NumPy; matplotlib inside functions. Every function returns a whole `<svg>` element. Colours are those of
+Okabe and Ito, which colour-blind readers can tell apart; lines carry their name, so no picture needs a legend.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+INK, SOFT, HAIR = "#1a1a1a", "#62666b", "#e3e5e8"
+_FONT = "'Source Sans 3','Segoe UI','Helvetica Neue',Arial,'Liberation Sans',sans-serif"
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mlcore",
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": SOFT,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.linewidth": 1.5,
+    "figure.facecolor": "white",
+}
+Curve = Mapping[str, Any]
+
+
+def roc(curves: Mapping[str, Curve]) -> str:
+    """ROC curve per name: {"x": false positive rates, "y": sensitivities, "auroc": figure or number,
+    "point": (x, y) of the operating point, optional}. One small panel each."""
+
+    def draw(axes: Any, colour: str, curve: Curve) -> None:
+        axes.plot([0, 1], [0, 1], color=HAIR, linewidth=1)
+        axes.plot(curve["x"], curve["y"], color=colour)
+        if curve.get("point"):
+            axes.plot(*curve["point"], "o", color=colour, markersize=5, markeredgecolor="white")
+        if "auroc" in curve:
+            axes.text(0.97, 0.06, f"AUROC {_spread(curve['auroc'])}", ha="right", color=INK)
+
+    return _panels(curves, draw, "False positive rate", "Sensitivity", square=True)
+
+
+def reliability(curves: Mapping[str, Curve]) -> str:
+    """Frequency against probability per name: {"x": mean probabilities, "y": frequencies, "n": films per bin,
+    "ece": number, "before": {"x", "y"} optional (shown pale)}. One small panel each."""
+
+    def draw(axes: Any, colour: str, curve: Curve) -> None:
+        axes.plot([0, 1], [0, 1], color=HAIR, linewidth=1)
+        if curve.get("before"):
+            axes.plot(curve["before"]["x"], curve["before"]["y"], color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
+        axes.plot(curve["x"], curve["y"], color=colour, marker="o", markersize=3.2)
+        if "ece" in curve:
+            axes.text(0.97, 0.06, f"ECE {_spread(curve['ece'])}", ha="right", color=INK)
+
+    return _panels(curves, draw, "Mean predicted probability", "Share that has the label", square=True)
+
+
+def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    """Films by their label (rows) and the first choice of the model (columns); shade is the share of the row."""
+    table = np.asarray(counts)
+    share = table / np.maximum(table.sum(1, keepdims=True), 1)
+    side = 1.4 + 0.72 * len(labels)
+    with _figure(side + 0.6, side) as (figure, save):
+        axes = figure.add_subplot()
+        axes.imshow(share, cmap=_pale_to("#0072b2"), vmin=0, vmax=1)
+        for row, column in np.ndindex(*table.shape):
+            colour = "white" if share[row, column] > 0.55 else INK
+            axes.text(column, row, f"{table[row, column]}", ha="center", va="center", color=colour)
+        axes.set_xticks(range(len(labels)), [_words(label) for label in labels])
+        axes.set_yticks(range(len(labels)), [_words(label) for label in labels])
+        axes.set(xlabel="Model's first choice", ylabel="Label of the film")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        return save()
+
+
+def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Loss and validation score by epoch, a line per name; a log is `Run.log`: {"epoch", "loss", "score"} each."""
+    with _figure(6.4, 2.7) as (figure, save):
+        for place, (key, title) in enumerate((("loss", "Training loss"), ("score", "Validation score")), 1):
+            axes = figure.add_subplot(1, 2, place)
+            ends = []
+            for number, (name, log) in enumerate(logs.items()):
+                rows = [entry for entry in log if entry.get(key) is not None]
+                if not rows:
+                    continue
+                colour = COLOURS[number % len(COLOURS)]
+                axes.plot([r["epoch"] for r in rows], [r[key] for r in rows], color=colour)
+                ends.append((rows[-1]["epoch"], rows[-1][key], _words(name), colour))
+            _name_lines(axes, ends)
+            axes.set(xlabel="Epoch", title=title)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        return save()
+
+
+def forest(
+    names: Sequence[str],
+    values: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    xlabel: str,
+    reference: float | None = None,
+) -> str:
+    """One row per name: the value and its interval; `reference` draws a line, at chance or at no difference."""
+    rows = np.arange(len(names))[::-1]
+    with _figure(6.4, 0.75 + 0.25 * len(names)) as (figure, save):
+        axes = figure.add_subplot()
+        if reference is not None:
+            axes.axvline(reference, color=HAIR, linewidth=1)
+        axes.hlines(rows, lows, highs, color=COLOURS[0], linewidth=1.3)
+        axes.plot(values, rows, "o", color=COLOURS[0], markersize=4.5)
+        edge = axes.get_yaxis_transform()
+        for row, value, low, high in zip(rows, values, lows, highs, strict=True):
+            text = f"{value:.3f} ({low:.3f}–{high:.3f})"
+            axes.text(1.03, row, text, transform=edge, va="center", ha="left", fontsize=8)
+        axes.set_yticks(rows, names)
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.set_xlabel(xlabel)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.spines["left"].set_visible(False)
+        return save()
+
+
+def decision_curve(curves: Mapping[str, Curve]) -> str:
+    """Net benefit per name: {"x": threshold probabilities, "model", "all": net benefits}; treating nobody is zero."""
+
+    def draw(axes: Any, colour: str, curve: Curve) -> None:
+        axes.axhline(0, color=HAIR, linewidth=1)
+        axes.plot(curve["x"], curve["all"], color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
+        axes.plot(curve["x"], curve["model"], color=colour)
+        top = max(max(curve["model"]), max(curve["all"]), 0.01)
+        axes.set_ylim(-0.15 * top, 1.1 * top)
+
+    return _panels(curves, draw, "Threshold probability", "Net benefit", square=False)
+
+
+def sweep(results: Mapping[str, Sequence[Mapping[str, Any]]], ylabel: str = "Macro AUROC within source") -> str:
+    """How a figure falls as films get worse, per kind of change: rows {"strength" (text), "lines": {name: value}}."""
+    lowest = min((v for rows in results.values() for row in rows for v in row["lines"].values()), default=0.5)
+    columns = min(3, max(1, len(results)))
+    lines = -(-len(results) // columns)
+    with _figure(2.25 * columns + 0.5, 1.75 * lines + 0.3) as (figure, save):
+        for place, (name, rows) in enumerate(results.items(), 1):
+            axes = figure.add_subplot(lines, columns, place)
+            for number, line in enumerate(rows[0]["lines"]):
+                values = [row["lines"][line] for row in rows]
+                axes.plot(values, color=COLOURS[number], marker="o", markersize=3)
+                if place == 1:
+                    axes.text(0.05, values[0] - 0.012, _words(line), color=COLOURS[number], va="top", fontsize=7.5)
+            axes.set_xticks(range(len(rows)), [str(row["strength"]) for row in rows])
+            axes.set_ylim(min(0.5, lowest) - 0.02, 1.02)
+            axes.set_title(_words(name))
+            if (place - 1) % columns == 0:
+                axes.set_ylabel(ylabel)
+        return save()
+
+
+def flow(summary: Mapping[str, Any]) -> str:
+    """Films from the folder to the splits; `summary` is `dataset.split_summary`."""
+    splits = summary["splits"]
+    with _figure(6.4, 2.3) as (figure, save):
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        total = sum(split["films"] for split in splits.values())
+        refused = summary.get("refused", 0)
+        refused = refused if isinstance(refused, int) else len(refused)
+        _box(axes, 0.5, 0.86, [f"{total + refused:,} films", f"{refused:,} refused" if refused else "none refused"])
+        for number, (name, split) in enumerate(splits.items()):
+            middle = (number + 0.5) / len(splits)
+            axes.plot([0.5, 0.5, middle, middle], [0.72, 0.62, 0.62, 0.54], color=SOFT, linewidth=0.8)
+            labels = [f"{_words(label)} {count:,}" for label, count in split.get("labels", {}).items() if count]
+            groups = [f"{split['groups']:,} patient groups"] if "groups" in split else []
+            _box(axes, middle, 0.27, [f"{_words(name)}: {split['films']:,} films", *groups, *labels[:4]])
+        return save()
+
+
+def _box(axes: Any, x: float, y: float, lines: Sequence[str]) -> None:
+    frame = {"boxstyle": "square,pad=0.6", "facecolor": "white", "edgecolor": SOFT, "linewidth": 0.8}
+    axes.text(x, y, "\n".join(lines), ha="center", va="center", linespacing=1.5, bbox=frame)
+
+
+def _panels(
+    curves: Mapping[str, Curve], draw: Callable[[Any, str, Curve], None], xlabel: str, ylabel: str, *, square: bool
+) -> str:
+    """A small panel per name, at most four in a row, named above."""
+    columns = min(3 if len(curves) <= 6 else 4, max(1, len(curves)))
+    lines = -(-len(curves) // columns)
+    with _figure(2.15 * columns + 0.35, (2.35 if square else 1.95) * lines + 0.2) as (figure, save):
+        for place, (name, curve) in enumerate(curves.items()):
+            axes = figure.add_subplot(lines, columns, place + 1)
+            draw(axes, COLOURS[place % len(COLOURS)] if len(curves) <= len(COLOURS) else COLOURS[0], curve)
+            axes.set_title(_words(name))
+            if square:
+                axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+                axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+                axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+            if place // columns == lines - 1 or place + columns >= len(curves):
+                axes.set_xlabel(xlabel)
+            if place % columns == 0:
+                axes.set_ylabel(ylabel)
+        return save()
+
+
+def _name_lines(axes: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Names at the right ends of lines, pushed apart so that none covers another."""
+    if not ends:
+        return
+    low, high = axes.get_ylim()
+    gap, last = (high - low) * 0.07, -np.inf
+    for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
+        last = max(y, last + gap)
+        axes.annotate(name, (x, last), xytext=(5, 0), textcoords="offset points", color=colour, va="center", fontsize=8)
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Any, Callable[[], str]]]:
+    """A figure of our style and the function that turns it into text. No window system and no global state is used."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+
+        def save() -> str:
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+            return _tidy(buffer.getvalue())
+
+        yield figure, save
+
+
+def _tidy(svg: str) -> str:
+    """Only the element, with the page's fonts; names of groups repeat from picture to picture and nothing uses them."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    return svg.replace("'DejaVu Sans'", _FONT)
+
+
+def _pale_to(colour: str) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("share", ["#f7f9fb", colour])
+
+
+def _spread(figure: Any) -> str:
+    if not isinstance(figure, Mapping):
+        return f"{figure:.3f}"
+    interval = f" ({figure['low']:.2f}–{figure['high']:.2f})" if figure.get("low") is not None else ""
+    return f"{figure['value']:.2f}{interval}"
+
+
+def _words(key: str) -> str:
+    """`pleural_thickening` → `Pleural thickening`."""
+    return (key[:1].upper() + key[1:]).replace("_", " ")
