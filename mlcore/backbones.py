@@ -14,46 +14,58 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import keras
 
-Scaling = Literal["tf", "caffe", "torch"]
+Scaling = Literal["tf", "caffe", "torch", "own"]
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
     """A network: the path of its constructor (called as those of `keras.applications`), native side in pixels,
-    the scaling its ImageNet weights expect, the layer whose output is the feature map (the last one without top),
-    and the first layer worth fine-tuning on small data (empty: all of them)."""
+    the scaling its ImageNet weights expect (`own`: grey 0 to 255, the network scales by itself), and the first layer
+    worth fine-tuning on small data (empty: all of them). What it gives without its top is the feature map."""
 
     constructor: str
     side: int
     scaling: Scaling
-    feature_layer: str
     tune_from: str = ""
 
 
-#: The ten networks of the comparison, and MobileNetV2, which is small enough to ship and to train without a GPU.
+#: The ten networks of the paper's comparison, in its order.
+TEN: dict[str, Backbone] = {
+    "vgg16": Backbone("keras.applications.VGG16", 224, "caffe"),
+    "vgg19": Backbone("keras.applications.VGG19", 224, "caffe"),
+    "xception": Backbone("keras.applications.Xception", 299, "tf"),
+    "inception_v3": Backbone("keras.applications.InceptionV3", 299, "tf"),
+    "inception_resnet_v2": Backbone("keras.applications.InceptionResNetV2", 299, "tf"),
+    "resnet50": Backbone("keras.applications.ResNet50", 224, "caffe"),
+    "resnet50_v2": Backbone("keras.applications.ResNet50V2", 224, "tf"),
+    "densenet121": Backbone("keras.applications.DenseNet121", 224, "torch"),
+    "densenet169": Backbone("keras.applications.DenseNet169", 224, "torch"),
+    "nasnet_mobile": Backbone("keras.applications.NASNetMobile", 224, "tf"),
+}
+#: And others: MobileNetV2 is small enough to ship and to train without a GPU. EfficientNet is its second version,
+#: because Keras builds another graph for the first one's ImageNet weights than without them.
 BACKBONES: dict[str, Backbone] = {
-    "vgg16": Backbone("keras.applications.VGG16", 224, "caffe", "block5_pool"),
-    "vgg19": Backbone("keras.applications.VGG19", 224, "caffe", "block5_pool"),
-    "xception": Backbone("keras.applications.Xception", 299, "tf", "block14_sepconv2_act"),
-    "inception_v3": Backbone("keras.applications.InceptionV3", 299, "tf", "mixed10"),
-    "inception_resnet_v2": Backbone("keras.applications.InceptionResNetV2", 299, "tf", "conv_7b_ac"),
-    "resnet50": Backbone("keras.applications.ResNet50", 224, "caffe", "conv5_block3_out"),
-    "resnet50_v2": Backbone("keras.applications.ResNet50V2", 224, "tf", "post_relu"),
-    "densenet121": Backbone("keras.applications.DenseNet121", 224, "torch", "relu"),
-    "densenet169": Backbone("keras.applications.DenseNet169", 224, "torch", "relu"),
-    "nasnet_mobile": Backbone("keras.applications.NASNetMobile", 224, "tf", "activation_187"),
-    "mobilenet_v2": Backbone("keras.applications.MobileNetV2", 224, "tf", "out_relu", "block_4_expand"),
+    **TEN,
+    "densenet201": Backbone("keras.applications.DenseNet201", 224, "torch"),
+    "nasnet_large": Backbone("keras.applications.NASNetLarge", 331, "tf"),
+    "mobilenet_v2": Backbone("keras.applications.MobileNetV2", 224, "tf", "block_4_expand"),
+    "efficientnet_v2_b0": Backbone("keras.applications.EfficientNetV2B0", 224, "own"),
+    "efficientnet_v2_s": Backbone("keras.applications.EfficientNetV2S", 384, "own"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """All that is needed to build the served network. `members` copies of the backbone vote with their mean logit."""
+    """All that is needed to build the served network. `members` copies of the backbone vote with their mean logit.
+
+    `exclusive`: exactly one label per film (softmax); otherwise each label is asked for itself (sigmoid).
+    """
 
     backbone: str
     size: tuple[int, int]
     labels: int
     members: int = 1
+    exclusive: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "size": list(self.size)}
@@ -103,7 +115,9 @@ def build_served(architecture: Architecture) -> keras.Model:
     maps = members[0] if len(members) == 1 else keras.layers.Average(name="maps")(members)
     evidence = keras.layers.GlobalAveragePooling2D(name="evidence")(maps)
     logits = keras.layers.Dense(architecture.labels, kernel_initializer="identity", name="bias")(evidence)
-    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    probabilities = keras.layers.Activation(
+        "softmax" if architecture.exclusive else "sigmoid", name="probabilities"
+    )(logits)
     return keras.Model(film, [probabilities, maps], name="served")
 
 
@@ -137,9 +151,10 @@ def _scaled(film: Any, scaling: Scaling) -> Any:
     """Grey [0, 1] → the three-channel range the ImageNet weights were trained with."""
     import keras
 
-    if scaling == "tf":
+    if scaling in ("tf", "own"):
         colour = keras.layers.Concatenate(name="colour")([film, film, film])
-        return keras.layers.Rescaling(2.0, offset=-1.0, name="scaling")(colour)
+        scale, offset = (2.0, -1.0) if scaling == "tf" else (255.0, 0.0)
+        return keras.layers.Rescaling(scale, offset=offset, name="scaling")(colour)
     if scaling == "torch":
         mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     else:  # caffe: blue, green, red around their mean, in 0..255

@@ -37,7 +37,7 @@ def tiny_backbone(input_shape: tuple[int, ...], include_top: bool, weights: None
     return keras.Model(film, features)
 
 
-BACKBONES["tiny"] = Backbone(f"{__name__}.tiny_backbone", 64, "tf", "")
+BACKBONES["tiny"] = Backbone(f"{__name__}.tiny_backbone", 64, "tf")
 
 
 @pytest.fixture(scope="session")
