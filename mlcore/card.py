@@ -28,34 +28,46 @@ NORMAL = "normal"
 
 @dataclass(frozen=True, slots=True)
 class LabelSpec:
-    """A finding the model can name: stable `key`, `title` for people, `severity` in [0, 1] for the worklist."""
+    """One output of the network: stable `key`, `title` for people, `severity` in [0, 1] for the worklist.
+
+    An output that is not `trained` (too few films to learn it or to set its threshold) leaves no engine: it has no
+    probability, no map and no finding anywhere.
+    """
 
     key: str
     title: str
     severity: float
+    trained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Scores to probabilities: softmax(log p / temperature + bias), one bias per label.
+    """Scores to probabilities: softmax(log p / temperature + bias), one bias per trained label.
 
-    Bias-corrected temperature scaling (Alexandari et al. 2020); fitted on the validation split.
+    Bias-corrected temperature scaling (Alexandari et al. 2020); fitted on the validation split. Labels that are not
+    `exclusive` are calibrated each for itself: sigmoid(logit p / temperature + bias) (Platt 1999).
     """
 
     temperature: float
     bias: tuple[float, ...]
+    exclusive: bool = True
 
     def apply(self, probabilities: ImageArray) -> ImageArray:
-        """Softmax scores (..., labels) → calibrated probabilities of the same shape."""
-        logits = np.log(np.clip(probabilities, 1e-7, 1.0)) / self.temperature + np.asarray(self.bias)
+        """Scores (..., trained labels) → calibrated probabilities of the same shape."""
+        likely = np.log(np.clip(probabilities, 1e-7, 1.0))
+        if not self.exclusive:
+            odds = likely - np.log(np.clip(1.0 - np.asarray(probabilities), 1e-7, 1.0))
+            return (1 / (1 + np.exp(-(odds / self.temperature + np.asarray(self.bias))))).astype(np.float32)
+        logits = likely / self.temperature + np.asarray(self.bias)
         powers = np.exp(logits - logits.max(-1, keepdims=True))
         return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """One model version. `operating_points` are thresholds on the calibrated probability, by label key.
+    """One model version. `operating_points` are thresholds on the calibrated probability, by key of trained label.
 
+    `labels` are the outputs of the network in order; everything else speaks of the trained ones only (`label_keys`).
     `metrics` is the output of `mlcore.training.evaluate`, unchanged; `training` says how to make the model again.
     """
 
@@ -77,7 +89,8 @@ class ModelCard:
 
     @property
     def label_keys(self) -> tuple[str, ...]:
-        return tuple(label.key for label in self.labels)
+        """The labels that an engine answers for, in the order of its answers: the trained ones."""
+        return tuple(label.key for label in self.labels if label.trained)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -122,23 +135,29 @@ def card_from_json(value: Mapping[str, Any]) -> ModelCard:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelIntegrityError(f"card.json is malformed: {error!r}") from error
     if problems:
-        raise ModelIntegrityError("card.json contradicts itself: " + "; ".join(problems))
+        raise ModelIntegrityError("card.json cannot be used: " + "; ".join(problems))
     return card
 
 
 def _build(value: Mapping[str, Any]) -> ModelCard:
     recipe = dict(value["preprocessing"])
     recipe.pop("id")
+    architecture = Architecture.from_json(value["architecture"])
     return ModelCard(
         name=str(value["name"]),
         version=str(value["version"]),
         sha256=str(value["sha256"]),
         task=str(value["task"]),
-        labels=tuple(LabelSpec(str(v["key"]), str(v["title"]), float(v["severity"])) for v in value["labels"]),
-        architecture=Architecture.from_json(value["architecture"]),
+        labels=tuple(
+            LabelSpec(str(v["key"]), str(v["title"]), float(v["severity"]), bool(v.get("trained", True)))
+            for v in value["labels"]
+        ),
+        architecture=architecture,
         preprocessing=PreprocessingSpec(**{**recipe, "size": tuple(recipe["size"])}),
         calibration=Calibration(
-            float(value["calibration"]["temperature"]), tuple(float(v) for v in value["calibration"]["bias"])
+            float(value["calibration"]["temperature"]),
+            tuple(float(v) for v in value["calibration"]["bias"]),
+            architecture.exclusive,
         ),
         operating_points={str(k): float(v) for k, v in value["operating_points"].items()},
         operating_points_aim=str(value["operating_points_aim"]),
@@ -161,15 +180,20 @@ def _problems(card: ModelCard, value: Mapping[str, Any]) -> list[str]:
     checks = {
         "name, version and task need text": bool(card.name and card.version and card.task),
         "sha256 is not one": bool(_SHA256.fullmatch(card.sha256)),
-        "label keys are missing or repeat": len(keys) == len(set(keys)) > 0,
+        "label keys are missing or repeat": len(card.labels) == len({label.key for label in card.labels}) > 0,
+        "no label is trained": len(keys) > 0,
+        "exclusive labels are trained together or not at all": not card.architecture.exclusive
+        or len(keys) == len(card.labels),
+        "calibration and architecture differ": card.calibration.exclusive == card.architecture.exclusive,
         "severities lie in [0, 1]": all(0 <= label.severity <= 1 for label in card.labels),
         "the backbone is unknown": card.architecture.backbone in BACKBONES,
-        "architecture and labels differ": card.architecture.labels == len(keys),
+        "architecture and labels differ": card.architecture.labels == len(card.labels),
         "architecture and preprocessing differ in size": card.architecture.size == card.preprocessing.size,
         "the preprocessing id does not name its recipe": value["preprocessing"]["id"] == card.preprocessing.id,
         "the temperature is not positive": card.calibration.temperature > 0,
-        "one calibration bias per label": len(card.calibration.bias) == len(keys),
-        "one operating point in [0, 1] per label": set(card.operating_points) == set(keys)
+        "one calibration bias per trained label": len(card.calibration.bias) == len(keys),
+        "no operating points: fit them on labelled films": bool(card.operating_points),
+        "one operating point in [0, 1] per trained label": set(card.operating_points) == set(keys)
         and all(0 <= point <= 1 for point in card.operating_points.values()),
     }
     return [problem for problem, holds in checks.items() if not holds]

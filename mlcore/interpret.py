@@ -37,14 +37,16 @@ def word(calibrated: float, threshold: float) -> Word:
 def interpret(
     probabilities: ImageArray, card: ModelCard, operating_points: Mapping[str, float] | None = None
 ) -> tuple[FindingResult, ...]:
-    """Findings of one film, in the card's order, from its (labels,) scores.
+    """Findings of one film, in the card's order, from its (labels,) scores; labels are the trained ones.
 
     `operating_points` replaces the card's thresholds for the labels it names (a clinic's own choice).
     Raises ValueError on scores that are not one finite number in [0, 1] per label.
     """
     scores = np.asarray(probabilities, dtype=np.float32)
-    if scores.shape != (len(card.labels),) or not (np.isfinite(scores).all() and (abs(scores - 0.5) <= 0.501).all()):
-        raise ValueError("expected one probability per label of the card")
+    if scores.shape != (len(card.label_keys),) or not (
+        np.isfinite(scores).all() and (abs(scores - 0.5) <= 0.501).all()
+    ):
+        raise ValueError("expected one probability per trained label of the card")
     points = {**card.operating_points, **(operating_points or {})}
     return tuple(
         FindingResult(

@@ -56,7 +56,8 @@ def _predict_file(pipeline: Pipeline, path: str, overlay: Path | None, number: i
     if overlay and image is not None and output is not None:
         for place, finding in enumerate(result.findings):
             target = overlay / f"{number + 1:04d}-{Path(path).stem}-{finding.label}.png"
-            target.write_bytes(overlay_picture(image, finding_map(output.maps[0], place)))
+            heat = finding_map(output.maps[0], place, exclusive=pipeline.predictor.card.architecture.exclusive)
+            target.write_bytes(overlay_picture(image, heat))
     return result
 
 

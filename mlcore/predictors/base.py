@@ -31,6 +31,7 @@ class Predictor(Protocol):
     def predict(self, batch: ImageArray) -> ModelOutput:
         """`batch` float32 (n, rows, columns, channels) as the card's preprocessing makes it, n ≥ 1.
 
+        Labels are the trained ones, `card.label_keys`: an output that was not trained never leaves an engine.
         Raises ValueError on another shape; InfrastructureError when the machine, not the film, is at fault.
         """
 

@@ -36,15 +36,17 @@ class FakePredictor:
         return ModelOutput(probabilities, grid[..., None] * probabilities[:, None, None, :])
 
     def film_probabilities(self, film_id: object) -> ImageArray:
-        """The scores of the film that carries `film_id`, (labels,), summing to 1."""
-        digest = hashlib.sha256(str(film_id).encode()).digest()
-        shares = np.frombuffer(digest[: 2 * len(self.card.labels)], dtype=np.uint16).astype(np.float32) + 1
-        return shares / shares.sum()
+        """The scores of the film that carries `film_id`, (labels,); those of exclusive labels sum to 1."""
+        digest = hashlib.shake_256(str(film_id).encode()).digest(2 * len(self.card.label_keys))
+        shares = np.frombuffer(digest, dtype=np.uint16).astype(np.float32) + 1
+        return shares / (shares.sum() if self.card.architecture.exclusive else np.float32(2**16))
 
     def _probabilities(self, film: ImageArray) -> ImageArray:
         film_id = self._read_film_id(film) if self._read_film_id else None
         if film_id is not None:
             return self.film_probabilities(film_id)
-        bands = np.array([band.mean() for band in np.array_split(film, len(self.card.labels))])
+        bands = np.array([band.mean() for band in np.array_split(film, len(self.card.label_keys))])
+        if not self.card.architecture.exclusive:
+            return bands.astype(np.float32)
         powers = np.exp(4 * (bands - bands.max()))
         return (powers / powers.sum()).astype(np.float32)

@@ -39,8 +39,13 @@ class KerasPredictor:
         except (ValueError, OSError, KeyError, UserWarning) as error:
             raise ModelIntegrityError("the weights do not fit the card's architecture") from error
         self._errors = (tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError)
+        trained = [place for place, label in enumerate(card.labels) if label.trained]
         film = tf.TensorSpec((None, *card.preprocessing.size, 1), tf.float32)
-        self._forward = tf.function(lambda films: model(films, training=False), input_signature=[film])
+
+        def forward(films: tf.Tensor) -> list[tf.Tensor]:  # what was not trained does not leave the graph
+            return [tf.gather(output, trained, axis=-1) for output in model(films, training=False)]
+
+        self._forward = tf.function(forward, input_signature=[film])
         self.predict(np.zeros((1, *card.preprocessing.size, 1), np.float32))  # compile before the first film waits
 
     def predict(self, batch: ImageArray) -> ModelOutput:
