@@ -115,9 +115,8 @@ def build_served(architecture: Architecture) -> keras.Model:
     maps = members[0] if len(members) == 1 else keras.layers.Average(name="maps")(members)
     evidence = keras.layers.GlobalAveragePooling2D(name="evidence")(maps)
     logits = keras.layers.Dense(architecture.labels, kernel_initializer="identity", name="bias")(evidence)
-    probabilities = keras.layers.Activation(
-        "softmax" if architecture.exclusive else "sigmoid", name="probabilities"
-    )(logits)
+    answer = "softmax" if architecture.exclusive else "sigmoid"
+    probabilities = keras.layers.Activation(answer, name="probabilities")(logits)
     return keras.Model(film, [probabilities, maps], name="served")
 
 
