@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("train", "evaluate", "predict")
+COMMANDS = ("train", "evaluate", "recipe", "predict")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
