@@ -1,6 +1,6 @@
 """From trained members to a model folder: served weights, calibration, thresholds, figures, card.
 
-May import: NumPy, `mlcore` (not Django); Keras inside functions. What it writes is what `registry` loads.
+May import: NumPy, `mlcore` (not Django); Keras and h5py inside functions. What it writes is what `registry` loads.
 """
 
 from __future__ import annotations
@@ -11,51 +11,27 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mlcore.backbones import Architecture, build_member, build_served, copy_members
-from mlcore.card import CARD_FILE, WEIGHTS_FILE, Calibration, LabelSpec, ModelCard
+from mlcore.card import CARD_FILE, WEIGHTS_FILE, Calibration, ModelCard
 from mlcore.predictors.base import Predictor
 from mlcore.predictors.keras import KerasPredictor
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.registry import file_sha256
 from mlcore.training.calibrate import AIM, fit_calibration, fit_thresholds, source_weights
-from mlcore.training.dataset import Film, select
-from mlcore.training.evaluate import REPLICATES, report, scores
+from mlcore.training.evaluate import evaluation
+from mlcore.training.films import Film
+from mlcore.training.measure import scores
+from mlcore.training.report import replace_text
+from mlcore.training.statistics import REPLICATES
+from mlcore.training.tasks import THREE, Task
+from mlcore.training.texts import DEFAULT_MODEL, Texts
 
-LABELS = (
-    LabelSpec("normal", "Normal appearance", 0.0),
-    LabelSpec("pneumonia", "Pneumonia", 0.9),
-    LabelSpec("effusion", "Pleural effusion", 0.8),
-)
-LABEL_KEYS = tuple(label.key for label in LABELS)
-
-INTENDED_USE = (
-    "Decision support on frontal chest films: an order for reading and a second look for trained staff. "
-    "Not a medical device, not a diagnosis, not for use without a reader."
-)
-LIMITATIONS = (
-    "Weak on pneumonia in adults: see the figures within NIH ChestX-ray14, which are the ones that matter for adults.",
-    "Effusion was learned from adults only; no child with an effusion was among the films.",
-    "In the training films the disease can be guessed from the source: most pneumonia is one children's hospital, "
-    "every effusion is NIH. The pooled figures therefore flatter; compare them with the source-only baseline.",
-    "The patients behind nearly all effusion films are unknown, so validation and test may share some of them "
-    "with training and the effusion figures are slightly optimistic.",
-    "NIH labels were mined from report text and are noisy; a film labelled normal may hold an unlabelled finding.",
-    "Films with several findings, or with other findings, were not used: the model must choose among three labels "
-    "and has no word for anything else.",
-    "Probabilities were calibrated so that both sources count the same; where disease is rarer or more common "
-    "they are too high or too low.",
-    "Small films (256 pixels) were used; lateral, rotated and paediatric films other than ages 1 to 5 were not.",
-)
-CREDITS = (
-    "NIH ChestX-ray14: Wang et al., CVPR 2017; provided by the NIH Clinical Center (NIHCC).",
-    "Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography and Chest X-Ray Images, "
-    "Mendeley Data rscbjbr9sj v2, CC BY 4.0.",
-    "Starting weights: MobileNetV2 trained on ImageNet, Apache-2.0.",
-)
+LABEL_KEYS = THREE.labels
+WeightsType = Literal["float16", "float32"]
 
 
 def write_model_folder(
@@ -68,51 +44,90 @@ def write_model_folder(
     name: str,
     version: str,
     training: Mapping[str, Any],
+    task: Task = THREE,
+    texts: Texts = DEFAULT_MODEL,
     replicates: int = REPLICATES,
+    weights_dtype: WeightsType = "float16",
 ) -> ModelCard:
     """Combine trained `members` into `folder` and measure the result; returns the card that was written.
 
-    Calibration and thresholds come from the validation split. The test split is opened here and only here.
+    Calibration and thresholds come from the validation split. The test split is opened here and only here. Weights
+    are stored as `weights_dtype` and always computed with as float32; the figures are those of the stored ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / WEIGHTS_FILE
     served = build_served(architecture)
     copy_members(served, [_load_member(path, architecture) for path in members])
     served.save_weights(weights)
+    if weights_dtype == "float16":
+        halve(weights)
     with weights.open("rb") as file:
         sha256 = file_sha256(file)
-    card = _uncalibrated(name, version, sha256, architecture, spec)
-    card = measured(card, KerasPredictor(card, weights), films, training, replicates)
-    partial = folder / f"{CARD_FILE}.part"
-    partial.write_text(
-        json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    os.replace(partial, folder / CARD_FILE)
+    card = _uncalibrated(name, version, sha256, architecture, spec, texts)
+    card = measured(card, KerasPredictor(card, weights), films, task, training, replicates)
+    replace_text(folder / CARD_FILE, json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return card
 
 
 def measured(
-    card: ModelCard, predictor: Predictor, films: Sequence[Film], training: Mapping[str, Any], replicates: int
+    card: ModelCard,
+    predictor: Predictor,
+    films: Sequence[Film],
+    task: Task,
+    training: Mapping[str, Any],
+    replicates: int,
 ) -> ModelCard:
     """`card` with calibration and thresholds from validation, and the figures of validation and test."""
-    train = select(films, split="train", labels=LABEL_KEYS)
-    val, val_scores = scores(select(films, split="val", labels=LABEL_KEYS), predictor)
-    truth = np.array([LABEL_KEYS.index(film.label) for film in val])
-    sources = [film.source for film in val]
-    calibration = fit_calibration(val_scores, truth, source_weights(sources))
+    task = replace(task, labels=card.label_keys)
+    held = task.films(films)
+    val, val_scores = scores([film for film in held if film.split == "val"], predictor)
+    targets, sources = task.targets(val), [film.source for film in val]
+    calibration = fit_calibration(val_scores, targets, source_weights(sources), task.exclusive)
     calibrated = calibration.apply(val_scores)
     card = replace(
         card,
         calibration=calibration,
-        operating_points=fit_thresholds(calibrated, truth, sources, LABEL_KEYS),
+        operating_points=fit_thresholds(calibrated, targets, sources, task.labels),
         training={**training, "machine": f"{platform.machine()}, {os.cpu_count()} cores", "engine": predictor.engine},
     )
-    test, test_scores = scores(select(films, split="test", labels=LABEL_KEYS), predictor)
-    metrics = {
-        "val": report(val, calibrated, card, train, replicates),
-        "test": report(test, calibration.apply(test_scores), card, train, replicates),
+    test, test_scores = scores([film for film in held if film.split == "test"], predictor)
+    figures = {
+        split: evaluation(
+            own,
+            card.calibration.apply(raw),
+            task,
+            thresholds=card.operating_points,
+            train_films=[film for film in held if film.split == "train"],
+            replicates=replicates,
+        )
+        for split, own, raw in (("val", val, val_scores), ("test", test, test_scores))
     }
-    return replace(card, metrics=metrics)
+    return replace(card, metrics=figures)
+
+
+def halve(weights: Path) -> None:
+    """Store every float32 array of an HDF5 file as float16: half the size; Keras casts back when it loads.
+
+    Raises ValueError when a number would become infinite.
+    """
+    import h5py
+
+    partial = weights.with_name(f"{weights.name}.{os.getpid()}.part")
+    with h5py.File(weights) as source, h5py.File(partial, "w") as target:
+        target.attrs.update(source.attrs)
+
+        def copy(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                values = item[()]
+                small = values.astype(np.float16) if values.dtype == np.float32 else values
+                if not np.isfinite(small).all():
+                    raise ValueError(f"{name} does not fit into float16")
+                target.create_dataset(name, data=small).attrs.update(item.attrs)
+            else:
+                target.require_group(name).attrs.update(item.attrs)
+
+        source.visititems(copy)
+    os.replace(partial, weights)
 
 
 def _load_member(path: Path, architecture: Architecture) -> Any:
@@ -122,20 +137,21 @@ def _load_member(path: Path, architecture: Architecture) -> Any:
 
 
 def _uncalibrated(
-    name: str, version: str, sha256: str, architecture: Architecture, spec: PreprocessingSpec
+    name: str, version: str, sha256: str, architecture: Architecture, spec: PreprocessingSpec, texts: Texts
 ) -> ModelCard:
+    trained = [label.key for label in texts.labels if label.trained]
     return ModelCard(
         name=name,
         version=version,
         sha256=sha256,
-        task="One of: normal, pneumonia, pleural effusion, on a frontal chest film",
-        labels=LABELS,
+        task=texts.task,
+        labels=texts.labels,
         architecture=architecture,
         preprocessing=spec,
-        calibration=Calibration(1.0, (0.0,) * len(LABELS)),
-        operating_points=dict.fromkeys(LABEL_KEYS, 0.5),
+        calibration=Calibration(1.0, (0.0,) * len(trained), architecture.exclusive),
+        operating_points=dict.fromkeys(trained, 0.5),
         operating_points_aim=AIM,
-        intended_use=INTENDED_USE,
-        limitations=LIMITATIONS,
-        credits=CREDITS,
+        intended_use=texts.intended_use,
+        limitations=texts.limitations,
+        credits=texts.credits,
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlcore.card import Calibration
-from mlcore.training.metrics import Floats, Integers
+from mlcore.training.metrics import Flags, Floats
 
 #: What the thresholds aim for; printed in the card.
 AIM = (
@@ -25,37 +25,45 @@ def source_weights(sources: Sequence[str]) -> Floats:
     return len(inverse) / len(names) / counts[inverse]
 
 
-def fit_calibration(probabilities: Floats, truth: Integers, weights: Floats, steps: int = 200) -> Calibration:
-    """Temperature and one bias per label that minimise the weighted log loss (Newton's method, convex)."""
+def fit_calibration(
+    probabilities: Floats, targets: Flags | Floats, weights: Floats, exclusive: bool = True, steps: int = 200
+) -> Calibration:
+    """Temperature and one bias per label that minimise the weighted log loss (Newton's method, convex).
+
+    `targets` (films, labels) are 0 and 1. Exclusive labels share a softmax, others have a sigmoid each.
+    """
     logits = np.log(np.clip(probabilities.astype(np.float64), 1e-7, 1.0))
+    if not exclusive:
+        logits -= np.log(np.clip(1 - probabilities.astype(np.float64), 1e-7, 1.0))
     count, labels = logits.shape
-    target = np.eye(labels)[truth]
     basis = np.concatenate([logits[:, :, None], np.broadcast_to(np.eye(labels), (count, labels, labels))], axis=2)
     values = np.concatenate([[1.0], np.zeros(labels)])
     for _ in range(steps):
-        shares = _softmax(basis @ values)
-        gradient = np.einsum("n,nk,nkp->p", weights, shares - target, basis) / count
-        mean = np.einsum("nk,nkp->np", shares, basis)
-        hessian = np.einsum("n,nk,nkp,nkq->pq", weights, shares, basis, basis) / count
-        hessian -= np.einsum("n,np,nq->pq", weights, mean, mean) / count
+        shares = _softmax(basis @ values) if exclusive else 1 / (1 + np.exp(-np.clip(basis @ values, -50, 50)))
+        gradient = np.einsum("n,nk,nkp->p", weights, shares - targets, basis) / count
+        spread = shares if exclusive else shares * (1 - shares)
+        hessian = np.einsum("n,nk,nkp,nkq->pq", weights, spread, basis, basis) / count
+        if exclusive:
+            mean = np.einsum("nk,nkp->np", shares, basis)
+            hessian -= np.einsum("n,np,nq->pq", weights, mean, mean) / count
         step = np.linalg.solve(hessian + 1e-6 * np.eye(len(values)), gradient + 1e-6 * values)
         values = values - np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-9:
             break
     slope = max(float(values[0]), 0.05)
-    bias = values[1:] - values[1:].mean()
-    return Calibration(temperature=round(1 / slope, 4), bias=tuple(round(float(value), 4) for value in bias))
+    bias = values[1:] - (values[1:].mean() if exclusive else 0)
+    return Calibration(round(1 / slope, 4), tuple(round(float(value), 4) for value in bias), exclusive)
 
 
 def fit_thresholds(
-    calibrated: Floats, truth: Integers, sources: Sequence[str], labels: Sequence[str]
+    calibrated: Floats, targets: Flags | Floats, sources: Sequence[str], labels: Sequence[str]
 ) -> dict[str, float]:
     """One threshold per label on the calibrated probability; see `AIM`. Halfway between two neighbouring films."""
     source = np.asarray(sources)
-    return {label: _youden(calibrated[:, k], truth == k, source) for k, label in enumerate(labels)}
+    return {label: _youden(calibrated[:, k], targets[:, k] > 0, source) for k, label in enumerate(labels)}
 
 
-def _youden(score: Floats, positive: np.ndarray, source: np.ndarray) -> float:
+def _youden(score: Floats, positive: Flags, source: np.ndarray) -> float:
     values = np.unique(score)
     cuts = np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2])
     index = np.zeros(len(cuts))

@@ -1,76 +1,134 @@
-"""The figures of a model, from the films: pooled, within every source and every file-making batch, beside baselines.
+"""The figures of a model from its probabilities: pooled, within every source and every file-making batch, by subgroup.
 
-May import: NumPy, tqdm, `mlcore` (not Django). `bundle` writes the outcome into the card; `python -m mlcore evaluate`
-makes it again and compares.
+May import: NumPy, `mlcore.training`. No pixel is read here: `measure` makes probabilities of films, `bundle` puts the
+outcome into the card, the recipes and the comparison into their reports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from mlcore.card import ModelCard
-from mlcore.contracts import ImageArray, ImageRefusedError
-from mlcore.decode import decode
-from mlcore.predictors.base import BATCH_SIZES, Predictor
-from mlcore.preprocess import PreprocessingSpec, model_input
-from mlcore.training.dataset import Film
-from mlcore.training.metrics import Figures, Floats, Integers, bootstrap, figures
+from mlcore.training import metrics
+from mlcore.training.films import Film
+from mlcore.training.metrics import Flags, Floats
+from mlcore.training.statistics import REPLICATES, bootstrap, bootstrap_p, delong_interval, interval, recalibration
+from mlcore.training.subgroups import subgroups
+from mlcore.training.tasks import Task
 
-REPLICATES = 1000
-#: Figures that carry an interval for the film-making batches too; the others are left out there.
-_BATCH_FIGURES = ("accuracy", "macro_auroc")
-
-
-def scores(films: Sequence[Film], predictor: Predictor) -> tuple[list[Film], ImageArray]:
-    """The films that decode, and their raw probabilities (n, labels), by the same steps as at serving."""
-    kept: list[Film] = []
-    outputs: list[ImageArray] = []
-    for films_read, inputs in _batches(films, predictor.card.preprocessing):
-        kept += films_read
-        outputs.append(predictor.predict(inputs).probabilities)
-    if not kept:
-        raise ValueError("no film could be read")
-    return kept, np.concatenate(outputs)
+#: A group with fewer films gets no figure.
+FEWEST = 20
+#: Shares of positive films at which PPV and NPV are worked out when nobody names one.
+PREVALENCES = (0.01, 0.05, 0.2)
+_THRESHOLDS = tuple(round(0.02 * step, 2) for step in range(1, 46))
+#: Figures of batches and subgroups; the others would say little on few films.
+_FEW = ("accuracy", "macro_auroc", "auroc")
 
 
-def report(
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Films with their labels (films, labels) and calibrated probabilities, and how they are to be measured."""
+
+    films: Sequence[Film]
+    targets: Flags
+    probabilities: Floats
+    task: Task
+    thresholds: Mapping[str, float]
+    prevalence: Mapping[str, float]
+    replicates: int
+    seed: int
+
+    def select(self, keep: Flags) -> Readings:
+        films = [film for film, kept in zip(self.films, keep, strict=True) if kept]
+        return replace(self, films=films, targets=self.targets[keep], probabilities=self.probabilities[keep])
+
+    @property
+    def groups(self) -> list[str]:
+        return [film.group for film in self.films]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.task.labels
+
+
+def evaluation(
     films: Sequence[Film],
-    calibrated: ImageArray,
-    card: ModelCard,
-    train: Sequence[Film],
+    probabilities: Floats,
+    task: Task,
+    *,
+    thresholds: Mapping[str, float],
+    train_films: Sequence[Film],
+    prevalence: Mapping[str, float] | None = None,
     replicates: int = REPLICATES,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Every figure of one split as {value, low, high}; `train` gives the baselines their class shares.
+    """Every figure of one split as plain JSON: {"value", "low", "high", "n"}, intervals 95 % over whole patients.
 
-    Baselines see no pixel: `source_only` knows the hospital's data set, `batch_only` who made the file,
-    `always_normal` nothing. Within a group they rank nothing, so read them beside the model's figures.
+    `probabilities` (films, labels) are calibrated; `thresholds` per label come from validation; `train_films` give the
+    baselines without pixels their shares. A figure that is not defined is left out. Raises ValueError when a film is
+    not part of the task or the shapes differ.
     """
-    truth = np.array([card.label_keys.index(film.label) for film in films])
-    baselines = _baselines(films, train, card.label_keys)
-    parts = {"pooled": np.full(len(films), True)}
-    for source in sorted({film.source for film in films}):
-        parts[f"within {source}"] = np.array([film.source == source for film in films])
-    result: dict[str, Any] = {"replicates": replicates, "unit": "patient group", "parts": {}, "batches": {}}
-    for name, part_keep in parts.items():
-        result["parts"][name] = _part(films, truth, calibrated, baselines, part_keep, card, replicates)
-    for batch in sorted({film.batch for film in films}):
-        keep = np.array([film.batch == batch for film in films])
-        if keep.sum() >= 20 and len(np.unique(truth[keep])) > 1:
-            part = _part(films, truth, calibrated, {}, keep, card, replicates)
-            result["batches"][batch] = {
-                "films": part["films"],
-                "figures": {name: part["figures"][name] for name in _BATCH_FIGURES},
-            }
+    if not films or probabilities.shape != (len(films), len(task.labels)):
+        raise ValueError(f"expected {len(films)} × {len(task.labels)} probabilities, got {probabilities.shape}")
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the probabilities hold values that are not numbers")
+    readings = Readings(
+        films, task.targets(films).astype(bool), probabilities.astype(np.float64), task,
+        thresholds, prevalence or {}, replicates, seed,
+    )  # fmt: skip
+    known = baselines(films, task.films(train_films), task)
+    return {
+        "task": task.key,
+        "labels": list(task.labels),
+        "exclusive": task.exclusive,
+        "films": len(films),
+        "groups": len(set(readings.groups)),
+        "replicates": replicates,
+        "seed": seed,
+        "unit": "patient group",
+        "ece": f"{metrics.BINS} bins of equal mass; " + ("top label" if task.exclusive else "mean over labels"),
+        "thresholds": {label: float(thresholds[label]) for label in task.labels if label in thresholds},
+        "parts": {name: _part(readings.select(keep), _chosen(known, keep)) for name, keep in parts(films).items()},
+        "batches": _batches(readings),
+        "subgroups": [_subgroup(readings, *group) for group in subgroups(films)],
+        "source_probe": source_probe(readings),
+    }
+
+
+def parts(films: Sequence[Film]) -> dict[str, Flags]:
+    """ "pooled", and "within SOURCE" for every source: which films belong to it."""
+    source = np.array([film.source for film in films])
+    return {"pooled": np.full(len(films), True)} | {f"within {name}": source == name for name in sorted(set(source))}
+
+
+def paired_difference(
+    films: Sequence[Film], task: Task, a: Floats, b: Floats, *, replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Macro AUROC of `a` less that of `b` (films, labels) on the same films, per part: value, low, high and p.
+
+    Both models are measured on the same draws of whole patients; p is two-sided from those draws.
+    """
+    result = {}
+    targets = task.targets(films)
+    for name, keep in parts(films).items():
+        truth, of_a, of_b = targets[keep], a[keep].astype(np.float64), b[keep].astype(np.float64)
+        groups = [film.group for film, kept in zip(films, keep, strict=True) if kept]
+
+        def difference(weights: Floats | None, of: tuple[Floats, Floats, Floats] = (truth, of_a, of_b)) -> Any:
+            return metrics.macro_auroc(of[0], of[1], weights) - metrics.macro_auroc(of[0], of[2], weights)
+
+        value = difference(None)
+        if np.isfinite(value):
+            drawn = bootstrap(lambda weights: {"d": difference(weights)}, groups, replicates, seed)["d"]
+            result[name] = {**_figure(value, drawn, int(keep.sum())), "p": round(bootstrap_p(drawn), 4)}
     return result
 
 
 def differences(stored: Mapping[str, Any], again: Mapping[str, Any], tolerance: float = 0.002) -> list[str]:
-    """Where a stored report and a new one differ by more than `tolerance`: one line each."""
+    """Where a stored evaluation and a new one differ by more than `tolerance`: one line each."""
     old, new = dict(_leaves(stored)), dict(_leaves(again))
     lines = []
     for name in sorted(old.keys() | new.keys()):
@@ -80,100 +138,205 @@ def differences(stored: Mapping[str, Any], again: Mapping[str, Any], tolerance: 
     return lines
 
 
-def table(result: Mapping[str, Any]) -> str:
-    """The report as lines for a terminal."""
-    lines = []
-    for name, part in result["parts"].items():
-        lines.append(f"{name}: {part['films']} films, {part['groups']} patient groups")
-        lines += [f"  {figure:26s} {_spread(value)}" for figure, value in part["figures"].items()]
-        for baseline, values in part["baselines"].items():
-            text = ", ".join(f"{figure} {values[figure]:.3f}" for figure in ("accuracy", "macro_auroc"))
-            lines.append(f"  no pixel, {baseline}: {text}")
-    for name, part in result["batches"].items():
-        text = ", ".join(f"{figure} {_spread(value)}" for figure, value in part["figures"].items())
-        lines.append(f"batch {name}: {part['films']} films, {text}")
-    return "\n".join(lines)
+def baselines(films: Sequence[Film], train: Sequence[Film], task: Task) -> dict[str, Floats]:
+    """Probabilities without a pixel: label shares in training by source and by batch, and never any finding.
 
-
-def _batches(films: Sequence[Film], spec: PreprocessingSpec) -> Iterator[tuple[list[Film], ImageArray]]:
-    """Decoded batches; films that intake refuses are left out."""
-
-    def read(film: Film) -> ImageArray | None:
-        try:
-            return model_input(decode(film.path.read_bytes()), spec, film.sha256).array
-        except ImageRefusedError:
-            return None
-
-    size = BATCH_SIZES[-1]
-    with ThreadPoolExecutor(2) as pool:
-        for start in tqdm(range(0, len(films), size), desc="films", unit="batch"):
-            piece = films[start : start + size]
-            arrays = list(pool.map(read, piece))
-            kept = [(film, array) for film, array in zip(piece, arrays, strict=True) if array is not None]
-            if kept:
-                yield [film for film, _ in kept], np.stack([array for _, array in kept])
-
-
-def _part(
-    films: Sequence[Film],
-    truth: Integers,
-    calibrated: ImageArray,
-    baselines: Mapping[str, Floats],
-    keep: np.ndarray,
-    card: ModelCard,
-    replicates: int,
-) -> dict[str, Any]:
-    own_truth, own = truth[keep], calibrated[keep]
-    groups = [film.group for film, kept in zip(films, keep, strict=True) if kept]
-
-    def measure(indices: Integers) -> Figures:
-        return figures(own_truth[indices], own[indices], card.label_keys, card.operating_points)
-
-    value = measure(np.arange(len(own_truth)))
-    interval = bootstrap(measure, groups, replicates)
-    return {
-        "films": int(keep.sum()),
-        "groups": len(set(groups)),
-        "labels": {key: int((own_truth == k).sum()) for k, key in enumerate(card.label_keys)},
-        "figures": {name: _rounded(number, *interval[name]) for name, number in value.items() if np.isfinite(number)},
-        "baselines": {
-            name: {
-                figure: round(number, 4)
-                for figure, number in figures(own_truth, shares[keep], card.label_keys).items()
-                if figure in ("accuracy", "balanced_accuracy", "macro_auroc")
-            }
-            for name, shares in baselines.items()
-        },
-    }
-
-
-def _baselines(films: Sequence[Film], train: Sequence[Film], labels: Sequence[str]) -> dict[str, Floats]:
-    """Probabilities without a pixel: class shares in training by source, by batch, and always the first label."""
+    Inside its own group a baseline ranks nothing: read it beside the model's figures of the same part.
+    """
+    targets = task.targets(train) if train else np.zeros((0, len(task.labels)))
 
     def shares(name: str) -> Floats:
-        counts: dict[str, Floats] = {}
-        for film in train:
-            counts.setdefault(getattr(film, name), np.full(len(labels), 1e-3))[labels.index(film.label)] += 1
-        unknown = np.ones(len(labels))
-        rows = np.stack([counts.get(getattr(film, name), unknown) for film in films])
-        return rows / rows.sum(1, keepdims=True)
+        values = np.array([getattr(film, name) for film in train])
+        known = {
+            value: (targets[values == value].sum(0) + 1e-3) / ((values == value).sum() + 1e-3) for value in set(values)
+        }
+        rows = np.stack([known.get(getattr(film, name), np.full(len(task.labels), 0.5)) for film in films])
+        return rows / rows.sum(1, keepdims=True) if task.exclusive else rows
 
-    always = np.zeros((len(films), len(labels)))
-    always[:, 0] = 1
+    always = np.zeros((len(films), len(task.labels)))
+    if task.exclusive:
+        always[:, 0] = 1
     return {"source_only": shares("source"), "batch_only": shares("batch"), "always_normal": always}
 
 
-def _rounded(value: float, low: float, high: float) -> dict[str, float]:
-    return {"value": round(value, 4), "low": round(low, 4), "high": round(high, 4)}
+def source_probe(readings: Readings) -> dict[str, Any]:
+    """How well source and batch can be told from the model's probabilities, on films without a finding alone.
+
+    AUROC of a logistic regression on the log odds, five folds by patient; 0.5 is what a model that has not learned
+    how films are made would leave. Left out where fewer than two groups have 20 such films.
+    """
+    plain = np.array([not film.findings and film.label in ("normal", "") for film in readings.films])
+    clipped = np.clip(readings.probabilities, 1e-6, 1 - 1e-6)
+    return {
+        name: found
+        for name in ("source", "batch")
+        if (found := probe(readings.select(plain).films, np.log(clipped / (1 - clipped))[plain], name))
+    }
 
 
-def _spread(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+def probe(films: Sequence[Film], features: Floats, name: str) -> dict[str, Any]:
+    """Cross-validated AUROC of `film.name` (source, batch) from `features` (films, values); {} when too few."""
+    values = np.array([getattr(film, name) for film in films])
+    enough = [value for value in sorted(set(values)) if (values == value).sum() >= FEWEST]
+    groups = np.array([film.group for film in films])
+    keep = np.isin(values, enough)
+    if len(enough) < 2 or len(set(groups[keep])) < 10:
+        return {}
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    told = cross_val_predict(
+        regression, features[keep], values[keep], groups=groups[keep], cv=folds, method="predict_proba"
+    )
+    truth = np.searchsorted(enough, values[keep])
+    return {"value": round(metrics.macro_auroc(truth, told), 4), "n": int(keep.sum()), "among": [str(name) for name in enough]}
+
+
+def _part(readings: Readings, known: Mapping[str, Floats]) -> dict[str, Any]:
+    targets, labels = readings.targets, readings.labels
+    result = {
+        "films": len(targets),
+        "groups": len(set(readings.groups)),
+        "labels": {label: int(targets[:, k].sum()) for k, label in enumerate(labels)},
+        "figures": _figures(readings),
+        "baselines": {name: _baseline(readings, probabilities) for name, probabilities in known.items()},
+        "curves": _curves(readings),
+    }
+    if readings.task.exclusive:
+        chosen = readings.probabilities.argmax(1)
+        result["confusion"] = [[int((targets[:, k] & (chosen == j)).sum()) for j in range(len(labels))]
+                               for k in range(len(labels))]  # fmt: skip
+    return result
+
+
+def _figures(readings: Readings) -> dict[str, dict[str, float]]:
+    """Everything that is defined, with its interval and the films it is of."""
+    values = _measured(readings, None)
+    drawn = bootstrap(lambda weights: _measured(readings, weights), readings.groups, readings.replicates, readings.seed)
+    figures = {}
+    for name, value in values.items():
+        if np.isfinite(value) and np.isfinite(interval(drawn[name])[0]):
+            figures[name] = _figure(value, drawn[name], len(readings.films))
+    for k, label in enumerate(readings.labels):
+        if f"auroc.{label}" in figures:
+            low, high = delong_interval(readings.targets[:, k], readings.probabilities[:, k])
+            figures[f"auroc.{label}"] |= metrics.rounded({"delong_low": low, "delong_high": high})
+        for name, found in recalibration(readings.targets[:, k], readings.probabilities[:, k], readings.groups).items():
+            figures[f"{name}.{label}"] = {**metrics.rounded(found), "n": len(readings.films)}
+    return figures
+
+
+def _measured(readings: Readings, weights: Floats | None) -> dict[str, Any]:
+    """All figures, flat: `name` or `name.label`."""
+    targets, probabilities = readings.targets, readings.probabilities
+    result = {
+        "macro_auroc": metrics.macro_auroc(targets, probabilities, weights),
+        "macro_auprc": metrics.macro(metrics.average_precision, targets, probabilities, weights),
+    }
+    if readings.task.exclusive:
+        result |= metrics.choices(targets, probabilities, weights)
+    for k, label in enumerate(readings.labels):
+        positive, score = targets[:, k], probabilities[:, k]
+        result[f"auroc.{label}"] = metrics.auroc(positive, score, weights)
+        result[f"auprc.{label}"] = metrics.average_precision(positive, score, weights)
+        result[f"ece.{label}"] = metrics.ece(positive, score, weights)
+        result[f"brier.{label}"] = metrics.brier(positive, score, weights)
+        if label in readings.thresholds:
+            found = metrics.at_threshold(positive, score >= readings.thresholds[label], weights)
+            result |= {f"{name}.{label}": value for name, value in found.items()}
+            for share in _prevalences(readings, label):
+                predicted = metrics.at_prevalence(found["sensitivity"], found["specificity"], share)
+                result |= {f"{name}@{share:g}.{label}": value for name, value in predicted.items()}
+    if not readings.task.exclusive:
+        for name in ("ece", "brier"):
+            result[name] = sum(result[f"{name}.{label}"] for label in readings.labels) / len(readings.labels)
+    return result
+
+
+def _prevalences(readings: Readings, label: str) -> tuple[float, ...]:
+    if label in readings.prevalence:
+        return (readings.prevalence[label],)
+    return () if label == "normal" else PREVALENCES
+
+
+def _curves(readings: Readings) -> dict[str, dict[str, Any]]:
+    """The lines of the pictures, per label that some films have and others have not."""
+    curves: dict[str, dict[str, Any]] = {"roc": {}, "reliability": {}, "decision": {}}
+    for k, label in enumerate(readings.labels):
+        positive, score = readings.targets[:, k], readings.probabilities[:, k]
+        if 0 < positive.sum() < len(positive):
+            curves["roc"][label] = metrics.roc_points(positive, score)
+            if label in readings.thresholds:
+                called = score >= readings.thresholds[label]
+                point = [(called & ~positive).sum() / (~positive).sum(), (called & positive).sum() / positive.sum()]
+                curves["roc"][label]["point"] = [round(float(value), 4) for value in point]
+            curves["reliability"][label] = metrics.reliability_points(positive, score)
+            decision = metrics.net_benefit(positive, score, _THRESHOLDS)
+            curves["decision"][label] = {name: [round(v, 4) for v in line] for name, line in decision.items()}
+    return curves
+
+
+def _baseline(readings: Readings, probabilities: Floats) -> dict[str, float]:
+    found = {"macro_auroc": metrics.macro_auroc(readings.targets, probabilities)}
+    if readings.task.exclusive:
+        chosen = metrics.choices(readings.targets, probabilities)
+        found |= {name: chosen[name] for name in ("accuracy", "balanced_accuracy")}
+    return metrics.rounded(found)
+
+
+def _batches(readings: Readings) -> dict[str, Any]:
+    """The batches that are large enough and hold two labels."""
+    batch = np.array([film.batch for film in readings.films])
+    found = {name: _small(readings.select(batch == name)) for name in sorted(set(batch))}
+    return {name: value for name, value in found.items() if "figures" in value}
+
+
+def _subgroup(readings: Readings, kind: str, name: str, keep: Flags) -> dict[str, Any]:
+    return {"by": kind, "name": name, **_small(readings.select(keep))}
+
+
+def _small(readings: Readings) -> dict[str, Any]:
+    """Films, groups and the main figures of a few films, or why there are none."""
+    held = [label for k, label in enumerate(readings.labels) if readings.targets[:, k].any()]
+    result: dict[str, Any] = {"films": len(readings.films), "groups": len(set(readings.groups))}
+    if len(readings.films) < FEWEST:
+        return {**result, "too_few": f"fewer than {FEWEST} films"}
+    if len(held) < 2 and (readings.task.exclusive or not held):
+        return {**result, "too_few": f"only {held[0]}" if held else "no finding"}
+
+    def measured(weights: Floats | None) -> dict[str, Any]:
+        found = {"macro_auroc": metrics.macro_auroc(readings.targets, readings.probabilities, weights)}
+        if readings.task.exclusive:
+            found["accuracy"] = metrics.choices(readings.targets, readings.probabilities, weights)["accuracy"]
+        for k, label in enumerate(readings.labels):
+            found[f"auroc.{label}"] = metrics.auroc(readings.targets[:, k], readings.probabilities[:, k], weights)
+        return found
+
+    drawn = bootstrap(measured, readings.groups, readings.replicates, readings.seed)
+    labels = {label: int(readings.targets[:, k].sum()) for k, label in enumerate(readings.labels)}
+    figures = {n: _figure(v, drawn[n], len(readings.films)) for n, v in measured(None).items() if np.isfinite(v)}
+    return {**result, "labels": labels, "figures": figures}
+
+
+def _figure(value: float, drawn: Floats, films: int) -> dict[str, Any]:
+    low, high = interval(drawn)
+    return {**metrics.rounded({"value": value, "low": low, "high": high}), "n": films}
+
+
+def _chosen(known: Mapping[str, Floats], keep: Flags) -> dict[str, Floats]:
+    return {name: probabilities[keep] for name, probabilities in known.items()}
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, (list, tuple)):
+        for place, inner in enumerate(value):
+            yield from _leaves(inner, f"{name}[{place}]")
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield name, float(value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlcore.training.calibrate import fit_calibration, fit_thresholds, source_weights
-from mlcore.training.metrics import auroc, bootstrap, brier, expected_calibration_error, figures, macro_auroc
+from mlcore.training.metrics import at_threshold, auroc, choices, ece, macro_auroc, matrix
 
 
 def test_auroc_counts_pairs_and_half_of_ties() -> None:
@@ -22,34 +22,26 @@ def test_macro_auroc_is_over_the_labels_that_occur() -> None:
 
 def test_calibration_error_and_brier_of_a_known_case() -> None:
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1]])
-    truth = np.array([0, 1])
-    assert expected_calibration_error(truth, probabilities) == pytest.approx(0.4)
-    assert brier(truth, probabilities) == pytest.approx((0.02 + 1.62) / 2)
+    found = choices(matrix(np.array([0, 1]), 2), probabilities)
+    assert found["brier"] == pytest.approx((0.02 + 1.62) / 2)
+    assert ece(np.array([True, False]), np.array([0.9, 0.9]), bins=1) == pytest.approx(0.4)
 
 
 def test_sensitivity_and_specificity_are_at_the_threshold() -> None:
-    probabilities = np.array([[0.7, 0.3], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]])
-    found = figures(np.array([0, 0, 1, 1]), probabilities, ("normal", "sick"), {"normal": 0.5, "sick": 0.35})
-    assert found["sensitivity.sick"] == 1
-    assert found["specificity.sick"] == 0.5
-
-
-def test_interval_is_of_whole_patients() -> None:
-    values = np.array([0.0] * 50 + [1.0])
-    groups = ["one"] * 50 + ["two"]
-    low, high = bootstrap(lambda i: {"mean": float(values[i].mean())}, groups, 200)["mean"]
-    assert (low, high) == (0.0, 1.0)
+    found = at_threshold(np.array([False, False, True, True]), np.array([0.3, 0.6, 0.4, 0.9]) >= 0.35)
+    assert found["sensitivity"] == 1
+    assert found["specificity"] == 0.5
 
 
 def test_overconfident_scores_are_calibrated() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(0, 1.5, (4000, 3))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    truth = np.array([random.choice(3, p=row) for row in shares])
+    targets = np.eye(3)[[random.choice(3, p=row) for row in shares]]
     overconfident = np.exp(3 * logits) / np.exp(3 * logits).sum(1, keepdims=True)
-    calibration = fit_calibration(overconfident, truth, np.ones(len(truth)))
+    calibration = fit_calibration(overconfident, targets, np.ones(len(targets)))
     assert calibration.temperature == pytest.approx(3, rel=0.1)
-    assert expected_calibration_error(truth, calibration.apply(overconfident)) < 0.03
+    assert choices(targets > 0, calibration.apply(overconfident))["ece"] < 0.03
 
 
 def test_every_source_weighs_the_same() -> None:
@@ -61,7 +53,7 @@ def test_every_source_weighs_the_same() -> None:
 def test_threshold_separates_within_sources_not_between_them() -> None:
     # One source scores high throughout: a pooled threshold would tell the sources apart, not the films.
     score = np.array([0.1, 0.2, 0.3, 0.4, 0.8, 0.9])
-    truth = np.array([0, 0, 1, 1, 0, 0])
+    targets = np.eye(2)[[0, 0, 1, 1, 0, 0]]
     both = np.stack([1 - score, score], 1)
-    thresholds = fit_thresholds(both, truth, ["a"] * 4 + ["b"] * 2, ("normal", "sick"))
+    thresholds = fit_thresholds(both, targets, ["a"] * 4 + ["b"] * 2, ("normal", "sick"))
     assert thresholds["sick"] == pytest.approx(0.25)
