@@ -1,0 +1,40 @@
+"""How findings are called and how early they bring a film to a reader: one table for every card.
+
+May import: `mlcore.card`. `bundle` and `chexnet_import` write cards with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlcore.card import LabelSpec
+
+#: Key → title and severity for the worklist, in [0, 1]. The severities are the project's own order of reading, agreed
+#: with nobody: first what may need hands within the hour, last what can wait for the next visit.
+_TABLE = {
+    "normal": ("Normal appearance", 0.0),
+    "pneumothorax": ("Pneumothorax", 1.0),
+    "pneumonia": ("Pneumonia", 0.9),
+    "edema": ("Pulmonary oedema", 0.9),
+    "effusion": ("Pleural effusion", 0.8),
+    "consolidation": ("Consolidation", 0.8),
+    "mass": ("Mass", 0.7),
+    "nodule": ("Nodule", 0.6),
+    "infiltration": ("Infiltration", 0.6),
+    "atelectasis": ("Atelectasis", 0.5),
+    "cardiomegaly": ("Cardiomegaly", 0.5),
+    "emphysema": ("Emphysema", 0.4),
+    "fibrosis": ("Fibrosis", 0.4),
+    "pleural_thickening": ("Pleural thickening", 0.3),
+    "hernia": ("Hernia", 0.3),
+    "bacterial_pneumonia": ("Bacterial pneumonia", 0.9),
+    "viral_pneumonia": ("Viral pneumonia", 0.9),
+}
+
+
+def label_specs(labels: Sequence[str], trained: Sequence[str] | None = None) -> tuple[LabelSpec, ...]:
+    """The card's labels in this order; those not in `trained` (None: all are) are never shown."""
+    return tuple(
+        LabelSpec(key, *_TABLE.get(key, (key.replace("_", " ").capitalize(), 0.5)), trained is None or key in trained)
+        for key in labels
+    )
