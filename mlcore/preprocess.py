@@ -17,7 +17,7 @@ from PIL import Image
 from mlcore.contracts import DecodedImage, ImageArray, ModelInput
 
 #: Smallest spread of intensities that is stretched, so that a flat picture stays flat.
-_FLAT = 1e-3
+FLAT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def standardise(squashed: ImageArray, spec: PreprocessingSpec) -> ImageArray:
     top, left = round(rows * spec.margin), round(columns * spec.margin)
     inner = smooth[top : rows - top, left : columns - left]
     low, high = np.percentile(inner, [spec.low, spec.high])
-    stretched = (smooth - np.float32(low)) / np.float32(max(high - low, _FLAT))
+    stretched = (smooth - np.float32(low)) / np.float32(max(high - low, FLAT))
     return np.clip(stretched, 0.0, 1.0, dtype=np.float32)[..., None]
 
 
@@ -93,14 +93,17 @@ def read_model_input(source: Path | str | IO[bytes]) -> ModelInput:
     return ModelInput(array, str(about["image_sha256"]), str(about["preprocessing"]))
 
 
+def gaussian_kernel(sigma: float) -> ImageArray:
+    """Weights of a Gaussian cut at three deviations, odd in number, of sum 1; a single 1 where there is no blur."""
+    reach = max(1, round(3 * sigma)) if sigma > 0 else 0
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (sigma or 1)) ** 2)
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
 def _gaussian(picture: ImageArray, sigma: float) -> ImageArray:
-    """Separable Gaussian, cut at three deviations, edge pixels repeated."""
-    if sigma <= 0:
-        return picture
-    reach = max(1, round(3 * sigma))
-    offsets = np.arange(-reach, reach + 1)
-    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).astype(np.float32)
+    """Separable Gaussian, edge pixels repeated."""
+    kernel = gaussian_kernel(sigma)
+    reach = len(kernel) // 2
     for axis in (0, 1):
         width = [(0, 0), (0, 0)]
         width[axis] = (reach, reach)

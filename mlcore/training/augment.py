@@ -1,90 +1,246 @@
-"""Random changes that leave the finding and change how the file was made.
+"""Random changes of films as Keras layers: those of the paper, and those against shortcuts of file-making.
 
-May import: NumPy and Pillow. Each function takes and returns an 8-bit grey picture and a random generator;
-`train` applies `robust` to the cached film, then the same `standardise` as at serving.
+May import: Keras and NumPy; `keras.ops` only, so every backend runs them. Every layer takes and gives films
+(n, rows, columns), float32 in [0, 1], changes each film differently, and does nothing outside training. Their random
+state is saved with the weights of the model that holds them.
 """
 
 from __future__ import annotations
 
-import io
-from math import cos, radians, sin
+from math import pi, radians
+from typing import Any
 
+import keras
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw
+from keras import ops
 
-Random = np.random.Generator
-_FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+from mlcore.training.films import TrainingError
 
 
-def robust(film: npt.NDArray[np.uint8], random: Random) -> npt.NDArray[np.float32]:
-    """Geometry, sharpness, compression, contrast, marks and noise, each by chance; float32 in [0, 1]."""
-    picture = _geometry(Image.fromarray(film), random)
-    if random.random() < 0.5:
-        picture = _resolution(picture, random)
-    if random.random() < 0.4:
-        picture = _marks(picture, random)
-    if random.random() < 0.7:
-        picture = _tone(picture, random)
-    if random.random() < 0.5:
-        picture = _compression(picture, random)
-    values = np.asarray(picture, dtype=np.float32) / 255
-    if random.random() < 0.5:
-        noise = random.standard_normal(values.shape, dtype=np.float32)
-        values = np.clip(values + noise * random.uniform(0, 0.04), 0, 1)
-    return values.astype(np.float32)
+def layers(name: str) -> list[RandomChange]:
+    """The layers of one of the sets "none", "paper" and "robust". Raises TrainingError."""
+    sets = {"none": list, "paper": paper, "robust": robust}
+    if name not in sets:
+        raise TrainingError(f"There is no augmentation {name!r}; choose one of {', '.join(sets)}.")
+    return list(sets[name]())
 
 
-def _geometry(picture: Image.Image, random: Random) -> Image.Image:
-    """Small rotation, zoom, stretch, shear and shift about the centre; mirrored half of the time."""
-    width, height = picture.size
-    angle = radians(random.uniform(-12, 12))
-    zoom = random.uniform(0.85, 1.15)
-    stretch = random.uniform(0.88, 1.14)
-    mirror = -1 if random.random() < 0.5 else 1
-    a, b = mirror * cos(angle) / zoom / stretch, sin(angle) / zoom + random.uniform(-0.08, 0.08)
-    d, e = -mirror * sin(angle) / zoom, cos(angle) / zoom * stretch
-    shift_x, shift_y = random.uniform(-0.07, 0.07, 2) * (width, height)
-    c = width / 2 - a * (width / 2 + shift_x) - b * (height / 2 + shift_y)
-    f = height / 2 - d * (width / 2 + shift_x) - e * (height / 2 + shift_y)
-    return picture.transform(picture.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BICUBIC)
+def paper() -> list[RandomChange]:
+    """Zoom 0.2, shear 0.2 (as a slope), mirrored half of the time; rescaling is part of every network here."""
+    return [RandomGeometry(zoom=0.2, shear=0.2)]
 
 
-def _resolution(picture: Image.Image, random: Random) -> Image.Image:
-    """Down and up again with any filter: no film is sharper than another for good."""
-    scale = random.uniform(0.4, 1.0)
-    small = (max(8, round(picture.width * scale)), max(8, round(picture.height * scale)))
-    down, up = random.integers(0, len(_FILTERS), 2)
-    return picture.resize(small, _FILTERS[down]).resize(picture.size, _FILTERS[up])
+def robust() -> list[RandomChange]:
+    """Everything that differs between the makers of files and means nothing about the patient."""
+    return [
+        RandomGeometry(rotation=12, zoom=0.15, stretch=0.12, shear=0.08, shift=0.07),
+        RandomResolution(0.4, chance=0.5),
+        RandomMarks(chance=0.4),
+        RandomTone(chance=0.7),
+        RandomJPEG(25, 95, chance=0.5),
+        RandomNoise(0.04, chance=0.5),
+    ]
 
 
-def _marks(picture: Image.Image, random: Random) -> Image.Image:
-    """Black or white borders, and blocks like burnt-in letters or covered corners."""
-    picture = picture.copy()
-    draw = ImageDraw.Draw(picture)
-    width, height = picture.size
-    if random.random() < 0.5:
-        sides = random.integers(0, round(width * 0.07), 4)
-        inner = (sides[0], sides[1], width - sides[2] - 1, height - sides[3] - 1)
-        frame = Image.new("L", picture.size, int(random.choice([0, 0, 255])))
-        frame.paste(picture.crop((inner[0], inner[1], inner[2] + 1, inner[3] + 1)), (int(inner[0]), int(inner[1])))
-        picture, draw = frame, ImageDraw.Draw(frame)
-    for _ in range(random.integers(0, 4)):
-        w, h = random.integers(4, width // 6, 2)
-        x, y = random.integers(0, width - w), random.integers(0, height - h)
-        draw.rectangle((int(x), int(y), int(x + w), int(y + h)), fill=int(random.integers(0, 256)))
-    return picture
+class RandomChange(keras.layers.Layer):
+    """Changes every film of a batch with probability `chance`, each by its own random numbers.
+
+    A subclass says in `numbers` how many of them it needs and in `change` what they do: (n, rows, columns) and
+    (n, numbers) uniform in [0, 1) → (n, rows, columns).
+    """
+
+    numbers = 0
+
+    def __init__(self, chance: float = 1.0, **options: Any) -> None:
+        super().__init__(dtype="float32", **options)
+        self.chance = chance
+        self.seed = keras.random.SeedGenerator()
+
+    def call(self, films: Any, training: bool = False) -> Any:
+        if not training:
+            return films
+        drawn = keras.random.uniform((ops.shape(films)[0], self.numbers + 1), seed=self.seed)
+        changed = self.change(films, drawn[:, 1:])
+        return changed if self.chance >= 1 else ops.where(_each(drawn[:, 0] < self.chance), changed, films)
+
+    def change(self, films: Any, drawn: Any) -> Any:
+        raise NotImplementedError
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shape
 
 
-def _tone(picture: Image.Image, random: Random) -> Image.Image:
+class RandomGeometry(RandomChange):
+    """Rotation (degrees), zoom and stretch (shares), shear (slope), shift (share of the side), about the centre,
+    mirrored half of the time; what comes from outside the film is black."""
+
+    numbers = 7
+
+    def __init__(
+        self, *, rotation: float = 0, zoom: float = 0, stretch: float = 0, shear: float = 0, shift: float = 0
+    ) -> None:
+        super().__init__()
+        self.rotation, self.zoom, self.stretch, self.shear, self.shift = radians(rotation), zoom, stretch, shear, shift
+        # TensorFlow's resampling kernel has no XLA version; elsewhere it is composed of operations that do.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
+
+    def change(self, films: Any, drawn: Any) -> Any:
+        rows, columns = films.shape[1:]
+        angle, zoom, stretch, shear, right, down = (2 * drawn[:, i] - 1 for i in range(6))
+        angle, zoom, stretch = angle * self.rotation, 1 + zoom * self.zoom, ops.exp(stretch * np.log1p(self.stretch))
+        mirror = ops.where(drawn[:, 6] < 0.5, -1.0, 1.0)
+        a, b = mirror * ops.cos(angle) / zoom / stretch, ops.sin(angle) / zoom + shear * self.shear
+        d, e = -mirror * ops.sin(angle) / zoom, ops.cos(angle) / zoom * stretch
+        x, y = (columns - 1) / 2, (rows - 1) / 2
+        from_x, from_y = x + right * self.shift * columns, y + down * self.shift * rows
+        c, f = x - a * from_x - b * from_y, y - d * from_x - e * from_y
+        none = ops.zeros_like(a)
+        transform = ops.stack([a, b, c, d, e, f, none, none], axis=1)
+        moved = ops.image.affine_transform(
+            films[..., None], transform, interpolation="bilinear", fill_mode="constant", data_format="channels_last"
+        )
+        return moved[..., 0]
+
+
+class RandomResolution(RandomChange):
+    """Down to between `smallest` and all of the side and up again, smoothly or sharply: no film is sharper for good."""
+
+    numbers = 3
+
+    def __init__(self, smallest: float, *, chance: float) -> None:
+        super().__init__(chance)
+        self.smallest = smallest
+
+    def change(self, films: Any, drawn: Any) -> Any:
+        scale = self.smallest + (1 - self.smallest) * drawn[:, 0]
+        rows, columns = films.shape[1:]
+        vertical = _down_and_up(rows, scale, drawn[:, 1], drawn[:, 2])
+        horizontal = vertical if rows == columns else _down_and_up(columns, scale, drawn[:, 1], drawn[:, 2])
+        return ops.clip(ops.matmul(ops.matmul(vertical, films), ops.swapaxes(horizontal, 1, 2)), 0, 1)
+
+
+class RandomMarks(RandomChange):
+    """Black or white borders on half of the films, and up to three blocks like burnt-in letters or covers."""
+
+    numbers = 6 + 3 * 6
+
+    def change(self, films: Any, drawn: Any) -> Any:
+        rows, columns = films.shape[1:]
+        y, x = np.arange(rows, dtype=np.float32) / rows, np.arange(columns, dtype=np.float32) / columns
+        bordered = drawn[:, 0] < 0.5
+        sides = 0.07 * drawn[:, 1:5] * ops.cast(bordered, "float32")[:, None]
+        inside = _box(y, x, sides[:, 0], sides[:, 1], 1 - sides[:, 2], 1 - sides[:, 3])
+        films = ops.where(inside, films, _each(ops.cast(drawn[:, 5] < 1 / 3, "float32")))
+        for block in (drawn[:, start : start + 6] for start in (6, 12, 18)):
+            height, width = 0.02 + 0.15 * block[:, 0], 0.02 + 0.15 * block[:, 1]
+            top, left = block[:, 2] * (1 - height), block[:, 3] * (1 - width)
+            there = ops.logical_and(_box(y, x, top, left, top + height, left + width), _each(block[:, 4] < 0.5))
+            films = ops.where(there, _each(block[:, 5]), films)
+        return films
+
+
+class RandomTone(RandomChange):
     """Another display window and gamma."""
-    low, high = random.uniform(-0.1, 0.12), random.uniform(0.85, 1.15)
-    gamma = np.exp(random.uniform(-0.5, 0.5))
-    table = np.clip((np.linspace(0, 1, 256) - low) / (high - low), 0, 1) ** gamma
-    return picture.point([round(255 * value) for value in table])
+
+    numbers = 3
+
+    def change(self, films: Any, drawn: Any) -> Any:
+        low, high = 0.22 * drawn[:, 0] - 0.1, 0.85 + 0.3 * drawn[:, 1]
+        stretched = ops.clip((films - _each(low)) / _each(high - low), 0, 1)
+        return ops.power(stretched, _each(ops.exp(drawn[:, 2] - 0.5)))
 
 
-def _compression(picture: Image.Image, random: Random) -> Image.Image:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=int(random.integers(25, 96)))
-    return Image.open(buffer).convert("L")
+class RandomJPEG(RandomChange):
+    """The loss of a baseline grey JPEG (ITU-T T.81) of a quality, as libjpeg counts it, between `worst` and `best`."""
+
+    numbers = 1
+
+    def __init__(self, worst: float, best: float, *, chance: float = 1.0) -> None:
+        super().__init__(chance)
+        self.worst, self.best = worst, best
+
+    def change(self, films: Any, drawn: Any) -> Any:
+        return jpeg(films, ops.floor(self.worst + (self.best + 1 - self.worst) * drawn[:, 0]))
+
+
+class RandomNoise(RandomChange):
+    """Gaussian noise of a standard deviation up to `largest`."""
+
+    numbers = 1
+
+    def __init__(self, largest: float, *, chance: float) -> None:
+        super().__init__(chance)
+        self.largest = largest
+
+    def change(self, films: Any, drawn: Any) -> Any:
+        noise = keras.random.normal(ops.shape(films), seed=self.seed)
+        return ops.clip(films + _each(self.largest * drawn[:, 0]) * noise, 0, 1)
+
+
+#: Luminance table of T.81, annex K.
+_LUMINANCE = np.array([
+    [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55],
+    [14, 13, 16, 24, 40, 57, 69, 56], [14, 17, 22, 29, 51, 87, 80, 62],
+    [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
+    [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99],
+], np.float32)  # fmt: skip
+#: Orthonormal discrete cosine transform of eight values.
+_COSINES = (np.sqrt(np.where(np.arange(8) == 0, 1, 2) / 8)[:, None]
+            * np.cos(np.outer(np.arange(8), np.arange(8) + 0.5) * pi / 8)).astype(np.float32)  # fmt: skip
+
+
+def jpeg(films: Any, quality: Any) -> Any:
+    """Films (n, rows, columns) in [0, 1] after a grey JPEG of `quality` (n,) in 1..100."""
+    rows, columns = films.shape[1:]
+    down, right = -rows % 8, -columns % 8
+    values = ops.round(films * 255) - 128
+    if down or right:
+        values = ops.pad(values, [(0, 0), (0, down), (0, right)], mode="symmetric")
+    quality = ops.cast(quality, "float32")
+    scale = ops.where(quality < 50, 5000 / quality, 200 - 2 * quality)
+    table = ops.clip(ops.floor((_LUMINANCE * _each(scale) + 50) / 100), 1, 255)[:, None, :, None, :]
+    blocks = (-1, (rows + down) // 8, 8, (columns + right) // 8, 8)
+    coefficients = ops.reshape(_per_block(values, _COSINES), blocks)
+    kept = ops.reshape(ops.round(coefficients / table) * table, (-1, rows + down, columns + right))
+    return ops.clip(ops.round(_per_block(kept, _COSINES.T) + 128), 0, 255)[:, :rows, :columns] / 255
+
+
+def _per_block(values: Any, matrix: Any) -> Any:
+    """`matrix` · block · `matrix`ᵀ for every 8×8 block, which stays in its place."""
+    rows, columns = values.shape[1:]
+    vertical = ops.matmul(matrix, ops.reshape(values, (-1, rows // 8, 8, columns)))
+    both = ops.matmul(ops.reshape(vertical, (-1, rows, columns // 8, 8)), matrix.T)
+    return ops.reshape(both, (-1, rows, columns))
+
+
+def _down_and_up(side: int, scale: Any, down: Any, up: Any) -> Any:
+    """Resampling of `side` pixels to `scale` of them and back, as one matrix per film, (n, side, side)."""
+    full = np.arange(side, dtype=np.float32) + 0.5
+    share = scale[:, None, None]
+    small = full * ops.cast(full < ops.floor(side * scale)[:, None], "float32")  # pixels of the small picture, else 0
+    lies = small[:, :, None]
+    shrink = _normal(_kernel((full - lies / share) * share, down) * ops.cast(lies > 0, "float32"))
+    grow = _normal(_kernel(full[:, None] * share - small[:, None, :], up) * ops.cast(small > 0, "float32")[:, None, :])
+    return ops.matmul(grow, shrink)
+
+
+def _kernel(distance: Any, kind: Any) -> Any:
+    """Resampling weight at a distance in pixels: from a box (`kind` 0) through trapezia to a triangle (1)."""
+    soft = _each(0.05 + 0.95 * kind)
+    return ops.clip(0.5 + (0.5 - ops.abs(distance)) / soft, 0, 1)
+
+
+def _normal(weights: Any) -> Any:
+    return weights / ops.maximum(ops.sum(weights, axis=2, keepdims=True), 1e-6)
+
+
+def _box(y: Any, x: Any, top: Any, left: Any, bottom: Any, right: Any) -> Any:
+    """Whether a pixel lies in the box of its film, (n, rows, columns); everything in shares of the sides."""
+    vertical = ops.logical_and(y >= top[:, None], y < bottom[:, None])
+    horizontal = ops.logical_and(x >= left[:, None], x < right[:, None])
+    return ops.logical_and(vertical[:, :, None], horizontal[:, None, :])
+
+
+def _each(values: Any) -> Any:
+    """One number per film, ready to meet (n, rows, columns)."""
+    return values[:, None, None]

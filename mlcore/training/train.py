@@ -1,279 +1,298 @@
-"""Training of one member: balanced epochs, robust augmentation, averaged weights, checkpoint after every epoch.
+"""Training of one network on one task: plan, run, checkpoint after every epoch; any Keras backend.
 
-May import: NumPy, tqdm, `mlcore` (not Django); Keras inside functions. `evaluate` and `bundle` take what it writes.
+May import: NumPy, `mlcore` (not Django); Keras inside functions. `evaluate`, `compare` and the recipes read its runs.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from mlcore.backbones import Architecture, build_member, freeze_for_tuning
-from mlcore.preprocess import PreprocessingSpec, standardise
-from mlcore.training.augment import robust
-from mlcore.training.dataset import Film, TrainingError, cached_films
-from mlcore.training.metrics import macro_auroc
+from mlcore.preprocess import PreprocessingSpec
+from mlcore.training.cache import Samples, load_samples
+from mlcore.training.dataset import split_summary
+from mlcore.training.films import Film, TrainingError
+from mlcore.training.metrics import auroc
+from mlcore.training.tasks import Task
+
+__all__ = ["Plan", "Run", "Samples", "load_samples", "load_scores", "predict_scores", "save_scores", "train"]
 
 Array = npt.NDArray[np.float32]
+_PREDICT_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Every choice of a run. `per_epoch` films are drawn per epoch, the same number from every (source, label).
+class Plan:
+    """Every choice of a run.
 
+    `weights`: "imagenet" (fetched), "none", or the path of a backbone's weights without top. `augment`: "none",
+    "paper" or "robust". `head_epochs` train the head on a frozen backbone, `epochs` fine-tune after them.
+    `per_epoch` films are drawn per epoch, 0 for as many as there are. `balance`: "strata" draws as many from every
+    source and label, "weights" shows films as they come and weighs the loss, "none" does neither.
+    `average` is the momentum of the averaged weights that are measured and kept, 0 for the plain ones.
     `prior_floor`: inside a source the log share of each label is added to the logits while training, so that
-    knowing the source gains the network nothing (logit adjustment, Menon et al. 2021); labels that a source does
-    not have get this share. 1 turns the adjustment off.
+    knowing the source gains the network nothing (logit adjustment, Menon et al. 2021); a label that a source does
+    not have gets this share, 1 turns it off; exclusive tasks only. `patience`: fine-tuning epochs without a better
+    score before it stops, 0 for never. `precision`: "auto" is mixed_float16 on a GPU, float32 without.
     """
 
-    epochs: int = 20
+    backbone: str = "mobilenet_v2"
+    size: int = 224
+    weights: str = "imagenet"
+    augment: str = "robust"
+    head_epochs: int = 0
+    epochs: int = 16
     per_epoch: int = 2700
+    balance: str = "strata"
     batch: int = 32
     rate: float = 3e-4
+    head_rate: float = 1e-3
     decay: float = 0.02
     dropout: float = 0.3
     smoothing: float = 0.05
     average: float = 0.995
     prior_floor: float = 0.02
+    patience: int = 0
     seed: int = 1
+    precision: str = "auto"
+    devices: str = "one"
+
+    @property
+    def spec(self) -> PreprocessingSpec:
+        return PreprocessingSpec(size=(self.size, self.size))
+
+    @property
+    def total(self) -> int:
+        return self.head_epochs + self.epochs
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Films with their cached pictures: `pictures[index[i]]` belongs to `films[i]`."""
-
-    films: Sequence[Film]
-    pictures: npt.NDArray[np.uint8]
-    index: npt.NDArray[np.intp]
-
-    def select(self, keep: Sequence[bool]) -> Samples:
-        chosen = np.flatnonzero(keep)
-        return Samples([self.films[int(i)] for i in chosen], self.pictures, self.index[chosen])
+Build = Callable[[Task, Plan], Any]
 
 
-def load_samples(films: Sequence[Film], spec: PreprocessingSpec, cache: Path) -> Samples:
-    """Decode `films` once into `cache` and hold them memory-mapped; films that intake would refuse are left out."""
-    pictures = cached_films(films, spec.size, cache, lambda items, n, text: tqdm(items, total=n, desc=text))
-    return Samples(films, pictures, np.arange(len(films))).select([bool(picture.any()) for picture in pictures])
-
-
-def train_member(
-    samples: Samples,
-    *,
-    labels: Sequence[str],
-    architecture: Architecture,
-    spec: PreprocessingSpec,
-    recipe: Recipe,
-    weights: str | None,
-    out: Path,
-) -> dict[str, Any]:
-    """Train one member into `out`, best averaged weights as `best.weights.h5`; returns the run's facts.
-
-    Resumes after any interruption from the last finished epoch. The best epoch is that with the highest mean of the
-    macro AUROCs within each source of the validation split; the test split is never read.
-    """
-    import keras
-
-    out.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(recipe.seed)
-    train = samples.select([film.split == "train" for film in samples.films])
-    val = samples.select([film.split == "val" for film in samples.films])
-    if not train.films or not val.films:
-        raise TrainingError("training needs films in both the train and the val split")
-    member = _starting_member(architecture, weights, recipe)
+def default_build(task: Task, plan: Plan) -> Any:
+    """The plan's backbone with the head every served model has; pretrained layers are prepared for fine-tuning."""
+    architecture = Architecture(plan.backbone, plan.spec.size, len(task.labels))
+    weights = None if plan.weights == "none" else plan.weights
+    try:
+        member = build_member(architecture, weights=weights, dropout=plan.dropout)
+    except Exception as error:  # Keras raises plain Exception when it cannot fetch
+        hint = "" if weights is None else " Without internet give --weights the path of a file, or none."
+        raise TrainingError(
+            f"{plan.backbone} at {plan.size} pixels cannot be started from {plan.weights!r}: {error}{hint}"
+        ) from error
     if weights is not None:
         freeze_for_tuning(member, architecture)
-    trainer = _trainer(member, len(labels), recipe)
-    run = _Run(out, recipe, trainer)
-    val_films = plain_inputs(val, spec)
-    for epoch in range(run.resume(), recipe.epochs):
-        started = time.perf_counter()
-        loss = _epoch(trainer, train, labels, spec, recipe, epoch)
-        scores = run.with_average(lambda: within_sources(val.films, predict(member, val_films), labels))
-        run.finish_epoch(epoch, member, {"loss": loss, **scores, "seconds": time.perf_counter() - started})
-    return run.facts()
+    return member
 
 
-def _starting_member(architecture: Architecture, weights: str | None, recipe: Recipe) -> Any:
-    try:
-        return build_member(architecture, weights=weights, dropout=recipe.dropout)
-    except Exception as error:  # Keras raises plain Exception when it cannot fetch
-        raise TrainingError(f"The starting weights {weights!r} cannot be had: {error}") from error
+@dataclass(slots=True)
+class Run:
+    """The folder of one training: `run.json` says what it is and holds the log, `best.weights.h5` what it learned.
 
+    `run.json` is replaced last in every epoch: an epoch that is not in it did not happen.
+    """
 
-def plain_inputs(samples: Samples, spec: PreprocessingSpec) -> Array:
-    """The inputs as at serving, without augmentation."""
-    return np.stack([standardise(samples.pictures[i].astype(np.float32) / 255, spec) for i in samples.index])
+    out: Path
+    plan: Plan
+    task: Task
+    build: Build
+    facts: dict[str, Any]
+    log: list[dict[str, Any]] = field(default_factory=list)
 
+    @classmethod
+    def open(cls, out: Path, plan: Plan, task: Task, build: Build, films: Sequence[Film]) -> Run:
+        """The run that is in `out`, or a new one. Raises TrainingError if that was another run."""
+        from mlcore.training.devices import machine
 
-def predict(member: Any, films: Array, batch: int = 64) -> Array:
-    """Softmax of the mean map, (n, labels)."""
-    logits = [
-        np.asarray(member.predict_on_batch(films[i : i + batch]), dtype=np.float32).mean((1, 2))
-        for i in range(0, len(films), batch)
-    ]
-    stacked = np.concatenate(logits)
-    powers = np.exp(stacked - stacked.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+        facts = {
+            "plan": asdict(plan),
+            "task": {"key": task.key, "labels": list(task.labels), "exclusive": task.exclusive},
+            "network": f"{build.__module__}.{build.__qualname__}",
+            "films": split_summary(films, task),
+        }
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / "run.json"
+        if not path.exists():
+            return cls(out, plan, task, build, {**facts, **machine()})
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(json.dumps(facts))
+        for name in facts:
+            if stored.get(name) != facts[name]:
+                different = _difference(stored.get(name), facts[name])
+                raise TrainingError(f"{out} holds a run with another {name}{different}: choose another folder.")
+        run = cls(out, plan, task, build, {k: stored[k] for k in (*facts, "machine", "versions")}, stored["log"])
+        run._settle()
+        return run
 
+    @property
+    def best_epoch(self) -> int:
+        """Counted from 1; 0 before the first epoch has ended."""
+        return int(max(self.log, key=lambda entry: entry["score"])["epoch"]) if self.log else 0
 
-def within_sources(films: Sequence[Film], probabilities: Array, labels: Sequence[str]) -> dict[str, float]:
-    """Macro AUROC inside each source, and their mean as `score`."""
-    truth = np.array([labels.index(film.label) for film in films])
-    source = np.array([film.source for film in films])
-    scores = {name: macro_auroc(truth[source == name], probabilities[source == name]) for name in np.unique(source)}
-    return {**scores, "score": float(np.nanmean(list(scores.values())))}
+    @property
+    def weights(self) -> Path:
+        return self.out / "best.weights.h5"
 
+    @property
+    def seconds(self) -> float:
+        return float(sum(entry["seconds"] for entry in self.log))
 
-def _trainer(member: Any, labels: int, recipe: Recipe) -> Any:
-    """Member + log prior → logits, compiled. The prior is an input and costs nothing at serving."""
-    import keras
+    @property
+    def finished(self) -> bool:
+        """All epochs done, or none better within `plan.patience` epochs of fine-tuning."""
+        tuned = len(self.log) - self.plan.head_epochs
+        waited = min(len(self.log) - self.best_epoch, tuned)
+        return len(self.log) >= self.plan.total or bool(self.plan.patience and waited >= self.plan.patience)
 
-    prior = keras.Input((labels,), name="log_prior")
-    pooled = keras.layers.GlobalAveragePooling2D()(member.output)
-    trainer = keras.Model([member.input, prior], keras.layers.Add()([pooled, prior]))
-    steps = recipe.epochs * -(-recipe.per_epoch // recipe.batch)
-    warm = max(1, steps // 20)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        recipe.rate / 20, max(1, steps - warm), alpha=0.02, warmup_target=recipe.rate, warmup_steps=warm
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=recipe.decay, clipnorm=1.0, use_ema=True, ema_momentum=recipe.average
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)
-    trainer.compile(optimizer=optimizer, loss=loss)
-    optimizer.build(trainer.trainable_variables)
-    return trainer
+    def model(self) -> Any:
+        """The network with its best weights, in float32."""
+        from mlcore.training.devices import placed
 
+        with placed("one", "float32"):
+            network = self.build(self.task, self.plan)
+        network.load_weights(self.weights)
+        return network
 
-def _epoch(
-    trainer: Any, train: Samples, labels: Sequence[str], spec: PreprocessingSpec, recipe: Recipe, epoch: int
-) -> float:
-    """One balanced epoch; the same epoch of the same seed always draws the same films and changes."""
-    losses = []
-    steps = -(-recipe.per_epoch // recipe.batch)
-    bar = tqdm(
-        _batches(train, labels, spec, recipe, epoch),
-        total=steps,
-        desc=f"epoch {epoch + 1}/{recipe.epochs}",
-        mininterval=5,
-    )
-    for films, priors, targets in bar:
-        losses.append(float(trainer.train_on_batch([films, priors], targets)))
-        bar.set_postfix(loss=f"{np.mean(losses):.4f}", refresh=False)
-    return float(np.mean(losses))
-
-
-def _batches(
-    train: Samples, labels: Sequence[str], spec: PreprocessingSpec, recipe: Recipe, epoch: int
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Augmented batches, prepared one ahead in a thread (Pillow and NumPy release the interpreter)."""
-    random = np.random.default_rng([recipe.seed, epoch])
-    order = balanced_draw(train.films, recipe.per_epoch, random)
-    log_prior = _log_priors(train.films, labels, recipe.prior_floor)
-    one_hot = np.eye(len(labels), dtype=np.float32)
-
-    def make(start: int) -> tuple[Array, Array, Array]:
-        chosen = order[start : start + recipe.batch]
-        own = np.random.default_rng([recipe.seed, epoch, start])
-        films = np.stack([standardise(robust(train.pictures[train.index[i]], own), spec) for i in chosen])
-        priors = np.stack([log_prior[train.films[i].source] for i in chosen])
-        return films, priors, one_hot[[labels.index(train.films[i].label) for i in chosen]]
-
-    with ThreadPoolExecutor(1) as pool:
-        starts = range(0, len(order), recipe.batch)
-        ahead = pool.submit(make, 0)
-        for start in [*starts[1:], None]:
-            ready = ahead.result()
-            if start is not None:
-                ahead = pool.submit(make, start)
-            yield ready
-
-
-def balanced_draw(films: Sequence[Film], count: int, random: np.random.Generator) -> npt.NDArray[np.intp]:
-    """`count` indices, as many from every (source, label); small strata repeat, large ones are sampled."""
-    strata: dict[tuple[str, str], list[int]] = {}
-    for i, film in enumerate(films):
-        strata.setdefault((film.source, film.label), []).append(i)
-    each = -(-count // len(strata))
-    drawn = []
-    for _, members in sorted(strata.items()):
-        rounds = -(-each // len(members))
-        drawn.append(np.concatenate([random.permutation(members) for _ in range(rounds)])[:each])
-    return random.permutation(np.concatenate(drawn))[:count]
-
-
-def _log_priors(films: Sequence[Film], labels: Sequence[str], floor: float) -> dict[str, Array]:
-    """Per source: log share of each label as `balanced_draw` gives it (equal among those it has)."""
-    priors = {}
-    for source in {film.source for film in films}:
-        held = {film.label for film in films if film.source == source}
-        shares = np.array([1.0 if label in held else floor for label in labels])
-        priors[source] = np.log(shares / shares.sum()).astype(np.float32)
-    return priors
-
-
-class _Run:
-    """The files of a run: `last.*` to resume from, `best.weights.h5` to use, `log.json` to read."""
-
-    def __init__(self, out: Path, recipe: Recipe, trainer: Any) -> None:
-        self.out, self.recipe, self.trainer = out, recipe, trainer
-        self.log: list[dict[str, Any]] = []
-
-    def resume(self) -> int:
-        """Load the last finished epoch if it was made by the same recipe; the number of the next one."""
-        state = self.out / "log.json"
-        if not state.exists():
-            return 0
-        stored = json.loads(state.read_text())
-        if stored["recipe"] != asdict(self.recipe):
-            raise TrainingError(f"{self.out} holds a run with another recipe; choose another --out")
-        self.log = stored["epochs"]
-        self.trainer.load_weights(self.out / f"last-{len(self.log)}.weights.h5")
-        return len(self.log)
-
-    def with_average(self, measure: Any) -> Any:
-        """Call `measure` while the averaged weights are in place; they stay until `finish_epoch`."""
-        self._raw = [np.asarray(v) for v in self.trainer.trainable_variables]
-        self.trainer.optimizer.finalize_variable_values(self.trainer.trainable_variables)
-        return measure()
-
-    def finish_epoch(self, epoch: int, member: Any, entry: dict[str, float]) -> None:
-        """Keep the averaged weights if they are the best so far, put the raw ones back, write the checkpoint."""
-        best = max((old["score"] for old in self.log), default=-1.0)
-        if entry["score"] > best:
-            self._write(member, "best.weights.h5")
-        for variable, value in zip(self.trainer.trainable_variables, self._raw, strict=True):
-            variable.assign(value)
-        self.log.append({"epoch": epoch + 1, **entry})
-        tqdm.write(json.dumps(self.log[-1]))
-        self._write(self.trainer, f"last-{epoch + 1}.weights.h5")
-        partial = self.out / "log.json.part"
-        partial.write_text(json.dumps({"recipe": asdict(self.recipe), "epochs": self.log}, indent=1))
-        os.replace(partial, self.out / "log.json")
-        (self.out / f"last-{epoch}.weights.h5").unlink(missing_ok=True)
-
-    def facts(self) -> dict[str, Any]:
-        best = max(self.log, key=lambda entry: entry["score"])
+    def to_json(self) -> dict[str, Any]:
         return {
-            "recipe": asdict(self.recipe),
-            "best_epoch": best["epoch"],
-            "validation": best["score"],
-            "epochs": self.log,
+            **self.facts,
+            "best_epoch": self.best_epoch,
+            "validation": max((entry["score"] for entry in self.log), default=None),
+            "seconds": self.seconds,
+            "log": self.log,
         }
 
-    def _write(self, model: Any, name: str) -> None:
-        partial = self.out / f"part.{name}"
-        model.save_weights(partial)
-        os.replace(partial, self.out / name)
+    def checkpoint(self, epoch: int) -> Path:
+        return self.out / f"last-{epoch}.weights.h5"
+
+    def keep_best(self, entry: dict[str, Any], network: Any) -> None:
+        """Write the network's weights beside the best ones; they take their place once the epoch is in the log."""
+        if entry["score"] > max((old["score"] for old in self.log), default=-1.0):
+            _save(network, self.out / f"best-{entry['epoch']}.weights.h5")
+
+    def keep(self, entry: dict[str, Any], trainer: Any) -> None:
+        """Checkpoint, log, best weights, in the order that any interruption between them leaves a sound run."""
+        _save(trainer, self.checkpoint(entry["epoch"]))
+        self.log.append(entry)
+        _replace(self.out / "run.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Bring the other files in line with run.json, which has the say."""
+        best = self.out / f"best-{self.best_epoch}.weights.h5"
+        if best.exists():
+            os.replace(best, self.weights)
+        for pattern in ("best-*.weights.h5", "last-*.weights.h5", "part-*"):
+            for path in self.out.glob(pattern):
+                if path != self.checkpoint(len(self.log)):
+                    path.unlink()
+        columns = list(dict.fromkeys(name for entry in self.log for name in entry))
+        with (self.out / "log.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.log)
+
+
+def train(samples: Samples, task: Task, plan: Plan, out: Path, build: Build | None = None) -> Run:
+    """Train into `out`, or go on with the same run there; the test split is never read.
+
+    `build(task, plan)` gives the network: film (n, side, side, 1) in [0, 1] → logits (n, labels), or maps
+    (n, h, w, labels) whose mean is the logit. Frozen head epochs freeze the models nested in it. The best epoch is
+    that with the highest mean, over the sources of the validation split, of the macro AUROC within the source.
+    Raises TrainingError.
+    """
+    held = samples.select([task.labels_of(film) is not None for film in samples.films])
+    parts = [held.select([film.split == split for film in held.films]) for split in ("train", "val")]
+    if not all(part.films for part in parts):
+        raise TrainingError(f"Training needs films of the task {task.key!r} in both the train and the val split.")
+    if samples.pictures.shape[1:] != plan.spec.size:
+        raise TrainingError(f"The films are {samples.pictures.shape[1:]} pixels, the plan asks for {plan.spec.size}.")
+    run = Run.open(out, plan, task, build or default_build, held.films)
+    if not run.finished:
+        from mlcore.training.fit import fit
+
+        fit(run, *parts)
+    kept = out / "val.scores.npz"
+    if not kept.exists():
+        scores = predict_scores(run.model(), parts[1], task, plan.spec)
+        save_scores(kept, parts[1].films, task.labels, scores)
+    return run
+
+
+def predict_scores(model: Any, samples: Samples, task: Task, spec: PreprocessingSpec) -> Array:
+    """Probabilities of every label, (n, labels), in the order of the films: softmax or sigmoid by the task."""
+    from mlcore.training.fit import scorer
+
+    return scores_of(scorer(model, task, spec), samples)
+
+
+def scores_of(scoring: Any, samples: Samples) -> Array:
+    """What the model of `fit.scorer` says of every film."""
+    from mlcore.training.batches import FilmBatches
+
+    if not samples.films:
+        return np.zeros((0, scoring.output_shape[-1]), np.float32)
+    return np.asarray(scoring.predict(FilmBatches(samples, _PREDICT_BATCH), verbose=0), dtype=np.float32)
+
+
+def within_sources(films: Sequence[Film], targets: Array, probabilities: Array) -> dict[str, float]:
+    """Mean AUROC of the labels inside each source, and the mean over sources as `score`.
+
+    Labels that all or no film of a source has do not count there; sources without any that does are left out.
+    """
+    source = np.array([film.source for film in films])
+    scores = {}
+    for name in np.unique(source):
+        keep = source == name
+        areas = [auroc(targets[keep, k] > 0.5, probabilities[keep, k]) for k in range(targets.shape[1])]
+        known = [area for area in areas if np.isfinite(area)]
+        if known:
+            scores[str(name)] = float(np.mean(known))
+    if not scores:
+        raise TrainingError("The validation films of every source have the same labels: nothing can be ranked.")
+    return {**scores, "score": float(np.mean(list(scores.values())))}
+
+
+def save_scores(path: Path, films: Sequence[Film], labels: Sequence[str], scores: Array) -> None:
+    """Write probabilities with the hash of each film, without pickles, at once."""
+    partial = path.with_name(f"part-{path.name}")
+    np.savez(
+        partial, films=np.array([film.sha256 for film in films], dtype="U64"), labels=np.array(labels, dtype="U"),
+        scores=np.asarray(scores, dtype=np.float32),
+    )  # fmt: skip
+    os.replace(partial, path)
+
+
+def load_scores(path: Path) -> tuple[list[str], list[str], Array]:
+    """Hashes of the films, labels, probabilities (n, labels)."""
+    with np.load(path, allow_pickle=False) as stored:
+        return stored["films"].tolist(), stored["labels"].tolist(), stored["scores"]
+
+
+def _difference(stored: Any, asked: Any) -> str:
+    """The fields that differ, for a message."""
+    if not isinstance(stored, dict) or not isinstance(asked, dict):
+        return ""
+    lines = [f"{k} {stored.get(k)!r}, not {v!r}" for k, v in asked.items() if stored.get(k) != v]
+    return f" ({'; '.join(lines)[:300]})"
+
+
+def _save(model: Any, path: Path) -> None:
+    partial = path.with_name(f"part-{path.name}")
+    model.save_weights(partial)
+    os.replace(partial, path)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f"part-{path.name}")
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, path)

@@ -14,12 +14,13 @@ from mlcore.card import ModelCard
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.training.bundle import LABEL_KEYS, write_model_folder
 from mlcore.training.dataset import Film, read_manifest
-from mlcore.training.train import Recipe, load_samples, train_member
+from mlcore.training.tasks import THREE
+from mlcore.training.train import Plan, load_samples, train
 from tests.films import synthetic_film
 
 TINY = Architecture("tiny", (64, 64), len(LABEL_KEYS))
 TINY_SPEC = PreprocessingSpec(size=(64, 64))
-TINY_RECIPE = Recipe(epochs=1, per_epoch=16, batch=8)
+TINY_PLAN = Plan(backbone="tiny", size=64, weights="none", epochs=1, per_epoch=16, batch=8)
 COLUMNS = ("file", "label", "split", "group_id", "source_dataset", "source_repo", "sha256")
 HELD = {"children": ("normal", "pneumonia"), "adults": LABEL_KEYS}
 
@@ -68,9 +69,7 @@ def tiny_run(films: list[Film], tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The folder of one training run of one epoch."""
     out = tmp_path_factory.mktemp("run")
     samples = load_samples(films, TINY_SPEC, out / "cache")
-    train_member(
-        samples, labels=LABEL_KEYS, architecture=TINY, spec=TINY_SPEC, recipe=TINY_RECIPE, weights=None, out=out
-    )
+    train(samples, THREE, TINY_PLAN, out)
     return out
 
 

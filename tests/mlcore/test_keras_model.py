@@ -9,14 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore.backbones import Architecture
 from mlcore.card import WEIGHTS_FILE, ModelCard
 from mlcore.contracts import ModelIntegrityError
 from mlcore.registry import load_predictor, verify_weights
-from mlcore.training.bundle import LABEL_KEYS
-from mlcore.training.dataset import Film, TrainingError
-from mlcore.training.train import Recipe, _Run, load_samples, train_member
-from tests.mlcore.conftest import TINY, TINY_SPEC
 
 
 @pytest.fixture(scope="module")
@@ -77,63 +72,3 @@ def test_weights_of_another_architecture_are_refused(tiny_folder: Path, tmp_path
     (folder / "card.json").write_text(json.dumps(value))
     with pytest.raises(ModelIntegrityError, match="architecture"):
         load_predictor(folder, expected_sha256=value["sha256"])
-
-
-def test_interrupted_training_goes_on_from_the_last_finished_epoch(
-    films: list[Film], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    samples = load_samples(films, TINY_SPEC, tmp_path / "cache")
-    recipe = Recipe(epochs=2, per_epoch=8, batch=8)
-
-    def run() -> dict[str, object]:
-        return train_member(
-            samples, labels=LABEL_KEYS, architecture=TINY, spec=TINY_SPEC, recipe=recipe, weights=None, out=tmp_path
-        )
-
-    finish = _Run.finish_epoch
-
-    def die_in_the_second(self: _Run, epoch: int, *rest: object) -> None:
-        if epoch == 1:
-            raise KeyboardInterrupt
-        finish(self, epoch, *rest)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Run, "finish_epoch", die_in_the_second)
-        with pytest.raises(KeyboardInterrupt):
-            run()
-    first = json.loads((tmp_path / "log.json").read_text())["epochs"]
-    facts = run()
-    assert [entry["epoch"] for entry in facts["epochs"]] == [1, 2]  # type: ignore[union-attr]
-    assert facts["epochs"][0] == first[0]  # type: ignore[index]
-    assert not (tmp_path / "last-1.weights.h5").exists()
-
-
-def test_resumed_optimizer_has_its_moments_and_steps(films: list[Film], tiny_run: Path) -> None:
-    import h5py
-
-    with h5py.File(tiny_run / "last-1.weights.h5") as file:
-        steps = next(np.asarray(v) for v in file["optimizer"]["vars"].values() if v.dtype == np.int64 or v.shape == ())
-    assert int(steps) == 2
-
-
-def test_starting_weights_that_are_not_there_are_said_plainly(films: list[Film], tmp_path: Path) -> None:
-    architecture = Architecture("mobilenet_v2", (64, 64), len(LABEL_KEYS))
-    samples = load_samples(films, TINY_SPEC, tmp_path / "cache")
-    with pytest.raises(TrainingError, match="cannot be had"):
-        train_member(
-            samples,
-            labels=LABEL_KEYS,
-            architecture=architecture,
-            spec=TINY_SPEC,
-            recipe=Recipe(epochs=1),
-            weights=str(tmp_path / "none.h5"),
-            out=tmp_path,
-        )
-
-
-def test_run_with_another_recipe_is_not_continued(films: list[Film], tiny_run: Path) -> None:
-    samples = load_samples(films, TINY_SPEC, tiny_run / "cache")
-    with pytest.raises(TrainingError, match="another recipe"):
-        train_member(
-            samples, labels=LABEL_KEYS, architecture=TINY, spec=TINY_SPEC, recipe=Recipe(), weights=None, out=tiny_run
-        )

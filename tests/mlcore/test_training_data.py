@@ -9,11 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcore.training.augment import robust
 from mlcore.training.bundle import LABEL_KEYS
 from mlcore.training.dataset import Film, TrainingError, cached_films, read_manifest, select, thin
-from mlcore.training.train import _log_priors, balanced_draw
-from tests.films import synthetic_film
 from tests.mlcore.conftest import COLUMNS
 
 
@@ -57,29 +54,3 @@ def test_film_that_intake_refuses_is_left_all_zero(films: list[Film], tmp_path: 
     broken.write_bytes(b"no film")
     pictures = cached_films([films[0], replace(films[1], path=broken, sha256="x")], (64, 64), tmp_path)
     assert pictures.any(axis=(1, 2)).tolist() == [True, False]
-
-
-def test_draw_is_balanced_over_source_and_label_and_repeatable(films: list[Film]) -> None:
-    train = select(films, split="train", labels=LABEL_KEYS)[:-3]
-    drawn = balanced_draw(train, 50, np.random.default_rng(1))
-    counts: dict[tuple[str, str], int] = {}
-    for i in drawn:
-        counts[train[i].source, train[i].label] = counts.get((train[i].source, train[i].label), 0) + 1
-    assert set(counts.values()) == {10}
-    np.testing.assert_array_equal(drawn, balanced_draw(train, 50, np.random.default_rng(1)))
-
-
-def test_prior_of_a_source_says_which_labels_it_holds(films: list[Film]) -> None:
-    priors = _log_priors(films, LABEL_KEYS, 0.02)
-    np.testing.assert_allclose(np.exp(priors["adults"]), 1 / 3, atol=1e-6)
-    assert np.exp(priors["children"])[2] == pytest.approx(0.02 / 2.02)
-
-
-def test_augmentation_keeps_shape_and_range_and_repeats_with_its_seed() -> None:
-    film = np.asarray(synthetic_film(0, (224, 224)))
-    for seed in range(30):
-        changed = robust(film, np.random.default_rng(seed))
-        assert changed.shape == film.shape
-        assert changed.dtype == np.float32
-        assert 0 <= changed.min() <= changed.max() <= 1
-    np.testing.assert_array_equal(robust(film, np.random.default_rng(7)), robust(film, np.random.default_rng(7)))
