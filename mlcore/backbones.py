@@ -51,6 +51,9 @@ BACKBONES: dict[str, Backbone] = {
     "mobilenet_v2": Backbone("keras.applications.MobileNetV2", 224, "tf", "block_4_expand"),
     "efficientnet_v2_b0": Backbone("keras.applications.EfficientNetV2B0", 224, "own"),
     "efficientnet_v2_s": Backbone("keras.applications.EfficientNetV2S", 384, "own"),
+    "alexnet": Backbone("mlcore.training.networks.alexnet", 227, "tf"),
+    "resnet18": Backbone("mlcore.training.networks.resnet18", 224, "torch"),
+    "squeezenet": Backbone("mlcore.training.networks.squeezenet", 227, "caffe"),
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
 import time
@@ -88,6 +87,7 @@ class Study:
     """One run of a recipe in `options.out`. What is finished is read back, so the same command goes on after a kill.
 
     `split`: the one the figures are of. Thresholds come from the validation split; nothing is chosen on this one.
+    `everything`: all films of `options.data`, where the recipe has read them already.
     """
 
     name: str
@@ -95,12 +95,13 @@ class Study:
     options: Options
     tasks: Sequence[Task]
     split: str = "test"
+    everything: Sequence[Film] = ()
     systems: list[System] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        everything = read_films(self.options.data)
-        self.films = {task.key: _thinned(everything, task, self.options.limit) for task in self.tasks}
+        self.everything = self.everything or read_films(self.options.data)
+        self.films = {task.key: _thinned(self.everything, task, self.options.limit) for task in self.tasks}
         for task in self.tasks:
             self._refuse_empty(task)
 
@@ -192,6 +193,7 @@ class Study:
 
         `pairs`: names of systems whose difference (first − second) is reported on every task that both did.
         """
+        from mlcore.training.devices import machine
         from mlcore.training.recipes.layout import sections
         from mlcore.training.report import write_report
 
@@ -205,7 +207,7 @@ class Study:
             "seed": self.options.seed,
             "limit": self.options.limit,
             "command": self.command(),
-            "machine": machine(),
+            **machine(),
             "minutes": round(sum(system.facts["seconds"] for system in self.systems) / 60, 1),
             "films": {task.key: split_summary(self.films[task.key], task) for task in self.tasks},
             "differences": list(differences),
@@ -245,6 +247,8 @@ class Study:
                 train_films=[film for film in self.films[system.task.key] if film.split == "train"],
                 replicates=self.options.replicates, seed=self.options.seed,
             )  # fmt: skip
+            for part in result["parts"].values():
+                part.pop("curves", None)  # not drawn here, and most of the file
             stored = {"of": key, "evaluation": result}
             _write_json(kept, stored)
         return {
@@ -279,11 +283,12 @@ class Study:
         return rows
 
     def _beside(self, claim: Claim, systems: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The claim beside our figure of the same system, task, metric and part, where there is one."""
+        """The claim beside our figure of the same task, metric and part: of the same system, or else of all we ran."""
+        asked = [s for s in zip(self.systems, systems, strict=True) if s[0].task.key == claim.task]
         rows = []
-        for system, result in zip(self.systems, systems, strict=True):
+        for system, result in [s for s in asked if s[0].name == claim.system] or asked:
             figure = figure_of(result["evaluation"], claim.part, claim.metric)
-            if (system.name, system.task.key) == (claim.system, claim.task) and figure is not None:
+            if figure is not None:
                 tested = [
                     film for film in system.on(self.split)[0] if claim.part in ("pooled", f"within {film.source}")
                 ]
@@ -293,7 +298,7 @@ class Study:
                     split=split_of(self.options.data),
                     films=len(tested),
                 )
-                rows.append(comparison(claim, figure, ours))
+                rows.append(comparison(claim, figure, ours, system.name))
         return rows
 
     def _refuse_empty(self, task: Task) -> None:
@@ -319,18 +324,6 @@ def figure_of(evaluation: Mapping[str, Any], part: str, metric: str) -> dict[str
 def split_of(data: Path) -> str:
     """Who parted the films of a folder: their publisher's lists, or we, by patient."""
     return "official lists" if (data / "test_list.txt").exists() else "ours, by patient"
-
-
-def machine() -> str:
-    """The hardware and software of this run, in words."""
-    import platform
-
-    import keras
-
-    return (
-        f"{os.cpu_count()} CPU cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"Keras {keras.__version__} on {keras.backend.backend()}"
-    )
 
 
 def shown(path: Path | str) -> str:

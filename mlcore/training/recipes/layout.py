@@ -35,9 +35,12 @@ def _beside(document: Document) -> Section:
         ]
         for row in document["comparisons"]
     ]  # fmt: skip
-    columns = ("system", "task", "figure", "films", "paper", "here", "n", "comparable")
+    columns = ("system here", "task", "figure", "films", "paper", "here", "n", "comparable")
     caption = f"Split: {document['split']}. Intervals: 95 %, {document['replicates']} bootstrap draws of patients."
-    text = list(dict.fromkeys(f"{row['system']}, {row['task']}: {row['sentence']}" for row in document["comparisons"]))
+    said: dict[str, list[str]] = {}
+    for row in document["comparisons"]:
+        said.setdefault(f"{row['task']}: {row['sentence']}", []).append(row["system"])
+    text = [f"{', '.join(systems)}, {sentence}" for sentence, systems in said.items()]
     return Section(
         "The paper's figure and ours",
         text or ["None of the paper's systems was run here, or its figure is not defined on these films."],
@@ -125,9 +128,10 @@ def _making(document: Document) -> list[Section]:
         for system in document["systems"]
         if system["facts"].get("log")
     }
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(document["versions"].items()))
     text = [
         f"Command: {document['command']}",
-        f"Hardware: {document['machine']}. Time for all systems: {document['minutes']} minutes. "
+        f"Hardware: {document['machine']}; {versions}. Time for all systems: {document['minutes']} minutes. "
         f"Seed {document['seed']}.",
         *document["notes"],
     ]

@@ -55,9 +55,11 @@ class Paper:
         return asdict(self)
 
 
-def obstacles(claim: Claim, ours: Protocol) -> list[str]:
-    """Why `claim` may not be compared with a figure under the protocol `ours`; empty when it may."""
+def obstacles(claim: Claim, ours: Protocol, system: str) -> list[str]:
+    """Why `claim` may not be compared with a figure of `system` under the protocol `ours`; empty when it may."""
     found = [] if claim.verified else ["the paper's figure is unverified"]
+    if system != claim.system:
+        found.append(f"system: {claim.system} in the paper, another here")
     theirs, here = asdict(claim.protocol), asdict(ours)
     for name, title in (
         ("sources", "films"),
@@ -70,13 +72,15 @@ def obstacles(claim: Claim, ours: Protocol) -> list[str]:
     return found
 
 
-def comparison(claim: Claim, figure: Mapping[str, float], ours: Protocol) -> dict[str, Any]:
-    """A paper's figure beside ours ({value, low, high, n}), whether they may be compared, and the sentence that says
-    so. Better or worse is said only under the same protocol, and only when the paper's figure is outside our interval.
+def comparison(claim: Claim, figure: Mapping[str, float], ours: Protocol, system: str) -> dict[str, Any]:
+    """A paper's figure beside that of our `system` ({value, low, high, n}), whether they may be compared, and the
+    sentence that says so. Higher or lower is said only under the same protocol, and only when the paper's figure is
+    outside our interval.
     """
-    reasons = obstacles(claim, ours)
+    reasons = obstacles(claim, ours, system)
     return {
-        "system": claim.system,
+        "system": system,
+        "paper_system": claim.system,
         "task": claim.task,
         "metric": claim.metric,
         "part": claim.part,
