@@ -32,9 +32,16 @@ def synthetic_film(seed: int = 0, size: tuple[int, int] = (512, 512), film_id: u
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     film = _torso(x, y, rng)
     film += rng.normal(0, 0.012, film.shape)
+    film *= 1 + 0.1 * _tissue((width, height), rng)
     if film_id is not None:
         _write_film_id(film, film_id)
     return Image.fromarray((np.clip(film, 0, 1) * 255).round().astype(np.uint8))
+
+
+def _tissue(size: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Soft spots that differ from seed to seed, so that no two seeds pass for copies of one film."""
+    spots = Image.fromarray(rng.normal(0, 1, (32, 32)).astype(np.float32))
+    return np.asarray(spots.resize(size, Image.Resampling.BICUBIC))
 
 
 def _inside(distance: Array, softness: float) -> Array:

@@ -237,7 +237,8 @@ def _dicom_pixels() -> dict[str, BadFile]:
     film = synthetic_film(7)
     good = as_dicom(film)
     jpeg2000 = as_dicom(film, transfer_syntax=uid.JPEG2000Lossless)
-    damaged = jpeg2000[:2000] + b"\xaa" * (len(jpeg2000) - 2008) + jpeg2000[-8:]
+    start = jpeg2000.index(b"\xff\x4f\xff\x51") + 4  # the code stream's own header: decoders forgive damage behind it
+    damaged = jpeg2000[:start] + b"\xaa" * (len(jpeg2000) - start - 8) + jpeg2000[-8:]
     return {
         "no pixel data": _dicom(as_dicom(film, PixelData=None), "dicom_no_pixels"),
         "short pixel data": _dicom(as_dicom(film, PixelData=b"\0\1" * 1000), "dicom_no_pixels"),
