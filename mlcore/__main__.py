@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("train", "evaluate", "recipe", "predict")
+COMMANDS = ("train", "compare", "evaluate", "recipe", "predict", "chexnet")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
