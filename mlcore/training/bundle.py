@@ -16,14 +16,15 @@ from typing import Any, Literal
 import numpy as np
 
 from mlcore.backbones import Architecture, build_member, build_served, copy_members
-from mlcore.card import CARD_FILE, WEIGHTS_FILE, Calibration, ModelCard
+from mlcore.card import CARD_FILE, WEIGHTS_FILE, Calibration, LabelSpec, ModelCard
 from mlcore.predictors.base import Predictor
 from mlcore.predictors.keras import KerasPredictor
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.registry import file_sha256
-from mlcore.training.calibrate import AIM, fit_calibration, fit_thresholds, source_weights
+from mlcore.training.calibrate import AIM, FEWEST, assessed, fit_calibration, fit_thresholds, source_weights
 from mlcore.training.evaluate import evaluation
-from mlcore.training.films import Film
+from mlcore.training.films import Film, TrainingError
+from mlcore.training.findings import label_specs
 from mlcore.training.measure import scores
 from mlcore.training.report import replace_text
 from mlcore.training.statistics import REPLICATES
@@ -63,6 +64,8 @@ def write_model_folder(
         halve(weights)
     with weights.open("rb") as file:
         sha256 = file_sha256(file)
+    if not task.exclusive:
+        texts = replace(texts, labels=_shown(task, films))
     card = _uncalibrated(name, version, sha256, architecture, spec, texts)
     card = measured(card, KerasPredictor(card, weights), films, task, training, replicates)
     replace_text(folder / CARD_FILE, json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -103,6 +106,15 @@ def measured(
         for split, own, raw in (("val", val, val_scores), ("test", test, test_scores))
     }
     return replace(card, metrics=figures)
+
+
+def _shown(task: Task, films: Sequence[Film]) -> tuple[LabelSpec, ...]:
+    """The labels of a task whose findings come each for itself; those that validation cannot carry are not trained."""
+    val = [film for film in task.films(films) if film.split == "val"]
+    trained = assessed(task.targets(val), task.labels)
+    if not trained:
+        raise TrainingError(f"No finding has the {FEWEST} validation films that its threshold needs. Give more films.")
+    return label_specs(task.labels, trained)
 
 
 def halve(weights: Path) -> None:

@@ -17,6 +17,15 @@ AIM = (
     "Youden's index (sensitivity + specificity − 1) on the validation split, averaged over the sources that hold "
     "both films with and films without the finding, so that no threshold is set by telling the sources apart"
 )
+#: A finding that fewer validation films have, or lack, gets no threshold: the card calls it not trained and it is
+#: never shown.
+FEWEST = 20
+
+
+def assessed(targets: Flags | Floats, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels whose threshold the validation films (films, labels) can carry; see `FEWEST`."""
+    held = np.asarray(targets).sum(0)
+    return tuple(label for k, label in enumerate(labels) if FEWEST <= held[k] <= len(targets) - FEWEST)
 
 
 def source_weights(sources: Sequence[str]) -> Floats:

@@ -6,22 +6,45 @@ folder; `python -m mlcore chexnet` is the command.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlcore.backbones import Architecture, build_member
-from mlcore.training.films import TrainingError
-from mlcore.training.tasks import CHESTXRAY14_LABELS
+from mlcore.card import ModelCard
+from mlcore.preprocess import PreprocessingSpec
+from mlcore.training.films import Film, TrainingError
+from mlcore.training.tasks import CHESTXRAY14, CHESTXRAY14_LABELS
+from mlcore.training.texts import Texts, plain_texts
+from mlcore.training.torch_file import read_checkpoint
 
 if TYPE_CHECKING:
     import keras
 
 Array = npt.NDArray[np.float32]
 _TORCH_EPSILON, _KERAS_EPSILON = 1e-5, 1.001e-5  # of batch normalisation in the two DenseNets
+_TEXTS: Texts = replace(
+    plain_texts(CHESTXRAY14),
+    task="Which of 14 findings a frontal chest film shows, each for itself",
+    limitations=(
+        "The weights come from a published checkpoint. It learned from ChestX-ray14: films of that collection may have "
+        "been among its training films, and figures measured on them flatter.",
+        "ChestX-ray14's labels were mined from report text and are noisy.",
+        "Findings without enough validation films to set a threshold are not shown at all; their absence says nothing.",
+        "Films are squashed to the input size; the published systems cropped, and some averaged ten crops.",
+    ),
+    credits=(
+        "NIH ChestX-ray14: Wang et al., CVPR 2017; provided by the NIH Clinical Center (NIHCC).",
+        "CheXNet: Rajpurkar et al. 2017, arXiv 1711.05225.",
+    ),
+)
 
 
 def state_of(checkpoint: Any) -> dict[str, Array]:
@@ -32,7 +55,9 @@ def state_of(checkpoint: Any) -> dict[str, Array]:
     """
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, np.ndarray) for value in state.values()):
-        raise TrainingError("The checkpoint holds no state dict: expected tensors by name, or such a dict in state_dict.")
+        raise TrainingError(
+            "The checkpoint holds no state dict: expected tensors by name, or such a dict in state_dict."
+        )
     return {_plain_name(str(name)): value for name, value in state.items() if not str(name).endswith("_tracked")}
 
 
@@ -42,13 +67,16 @@ def chexnet_architecture(side: int = 224) -> Architecture:
 
 
 def chexnet_member(state: Mapping[str, Array], architecture: Architecture) -> keras.Model:
-    """A member with the weights of `state` (from `state_of`); its logits agree with PyTorch's within 1e-4.
+    """A member with the weights of `state` (from `state_of`); its logits agree with PyTorch's within 1e-4."""
+    member = build_member(architecture, dropout=0.1)  # as `bundle` builds it; nothing is dropped at inference
+    fill_member(member, state)
+    return member
 
-    Raises TrainingError when a tensor is missing, left over or of another shape.
-    """
+
+def fill_member(member: keras.Model, state: Mapping[str, Array]) -> None:
+    """Put every tensor of `state` in its place. Raises TrainingError when one is missing, left over or misshapen."""
     import keras
 
-    member = build_member(architecture)
     backbone = next(layer for layer in member.layers if isinstance(layer, keras.Model))
     left = dict(state)
     for layer in backbone.layers:
@@ -57,7 +85,37 @@ def chexnet_member(state: Mapping[str, Array], architecture: Architecture) -> ke
     _fill(member.get_layer("head"), _classifier, "classifier", left)
     if left:
         raise TrainingError(f"The checkpoint is not a DenseNet121 with one linear layer: it also holds {min(left)}.")
-    return member
+
+
+def import_checkpoint(
+    checkpoint: Path, folder: Path, *, films: Sequence[Film], side: int, name: str, version: str, replicates: int
+) -> ModelCard:
+    """Write the model folder of a checkpoint file; returns its card.
+
+    A checkpoint brings no thresholds, and without one no probability is shown: calibration and thresholds are fitted
+    on the validation films among `films`, the figures are those of their test films. Raises TrainingError.
+    """
+    from mlcore.training.bundle import write_model_folder
+
+    architecture = chexnet_architecture(side)
+    member = chexnet_member(state_of(read_checkpoint(checkpoint)), architecture)
+    with tempfile.TemporaryDirectory(prefix="chexnet-") as private:
+        weights = Path(private) / "member.weights.h5"
+        member.save_weights(weights)
+        return write_model_folder(
+            folder,
+            members=[weights],
+            architecture=architecture,
+            spec=PreprocessingSpec(architecture.size, blur=0, low=0, high=100, margin=0),
+            films=films,
+            name=name,
+            version=version,
+            training={"checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()},
+            task=CHESTXRAY14,
+            texts=_TEXTS,
+            replicates=replicates,
+            weights_dtype="float32",
+        )
 
 
 def _plain_name(name: str) -> str:
@@ -80,9 +138,9 @@ def _torch_name(layer: str) -> str:
 
 def _fill(layer: Any, arrange: Any, name: str, left: dict[str, Array]) -> None:
     """Take the tensors of `name` out of `left` and put them into `layer`."""
-    own = {key: left.pop(key) for key in list(left) if key.rpartition(".")[0] == name}
+    own = {key.rpartition(".")[2]: left.pop(key) for key in list(left) if key.rpartition(".")[0] == name}
     try:
-        layer.set_weights(arrange({key.rpartition(".")[2]: value for key, value in own.items()}))
+        layer.set_weights(arrange(own))
     except (KeyError, ValueError) as error:
         shapes = ", ".join(f"{key} {value.shape}" for key, value in own.items()) or "nothing"
         raise TrainingError(

@@ -1,6 +1,6 @@
 """What a model card says in words; and the words of the default model, which are true of its films only.
 
-May import: `mlcore.card`. `bundle` puts them into the card.
+May import: `mlcore.card`, `findings`, `tasks`. `bundle` puts them into the card.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlcore.card import LabelSpec
-from mlcore.training.tasks import Task
+from mlcore.training.findings import label_specs
+from mlcore.training.tasks import THREE, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,7 @@ INTENDED_USE = (
 
 DEFAULT_MODEL = Texts(
     task="One of: normal, pneumonia, pleural effusion, on a frontal chest film",
-    labels=(
-        LabelSpec("normal", "Normal appearance", 0.0),
-        LabelSpec("pneumonia", "Pneumonia", 0.9),
-        LabelSpec("effusion", "Pleural effusion", 0.8),
-    ),
+    labels=label_specs(THREE.labels),
     intended_use=INTENDED_USE,
     limitations=(
         "Weak on pneumonia in adults: see the figures within NIH ChestX-ray14, which are the ones that matter for "
@@ -60,12 +57,10 @@ DEFAULT_MODEL = Texts(
 
 
 def plain_texts(task: Task) -> Texts:
-    """Words for a model of `task` trained on films that we know nothing about; every finding is as urgent."""
+    """Words for a model of `task` trained on films that we know nothing about."""
     return Texts(
         task=task.title,
-        labels=tuple(
-            LabelSpec(key, key.capitalize().replace("_", " "), 0.0 if key == "normal" else 0.5) for key in task.labels
-        ),
+        labels=label_specs(task.labels),
         intended_use=INTENDED_USE,
         limitations=("Nobody has written down yet what this model must not be used for: do so before it is served.",),
         credits=(),

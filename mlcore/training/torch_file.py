@@ -6,7 +6,7 @@ this reader knows the few names that tensors need and refuses every other. `chex
 
 from __future__ import annotations
 
-import pickle  # noqa: S403 - only below, with a closed list of names
+import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
