@@ -14,8 +14,6 @@ import pytest
 
 from mlcore.__main__ import main
 from mlcore.card import ModelCard, load_card
-from mlcore.predictors.base import Predictor
-from mlcore.registry import load_predictor
 from mlcore.training.calibrate import FEWEST
 from mlcore.training.chexnet_import import fill_member, state_of
 from mlcore.training.films import TrainingError
@@ -260,11 +258,6 @@ def card(imported: Path) -> ModelCard:
     return load_card(imported)
 
 
-@pytest.fixture(scope="module")
-def predictor(imported: Path, card: ModelCard) -> Predictor:
-    return load_predictor(imported, expected_sha256=card.sha256)
-
-
 def test_imported_network_says_what_pytorch_says(imported: Path, card: ModelCard) -> None:
     from mlcore.backbones import build_served
     from mlcore.card import WEIGHTS_FILE
@@ -278,13 +271,10 @@ def test_imported_network_says_what_pytorch_says(imported: Path, card: ModelCard
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-expected)), atol=1e-4)
 
 
-def test_finding_without_enough_validation_films_is_never_shown(card: ModelCard, predictor: Predictor) -> None:
+def test_finding_without_enough_validation_films_is_not_trained(card: ModelCard) -> None:
     assert tuple(label.key for label in card.labels) == CHESTXRAY14_LABELS
     assert card.label_keys == ("effusion",)
     assert set(card.operating_points) == {"effusion"}
-    output = predictor.predict(chexnet_reference.films())
-    assert output.probabilities.shape == (2, 1)
-    assert output.maps.shape[-1] == 1
 
 
 def test_card_of_an_import_says_where_weights_and_figures_come_from(card: ModelCard) -> None:
