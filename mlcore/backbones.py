@@ -46,6 +46,7 @@ TEN: dict[str, Backbone] = {
 #: because Keras builds another graph for the first one's ImageNet weights than without them.
 BACKBONES: dict[str, Backbone] = {
     **TEN,
+    "resnet152": Backbone("keras.applications.ResNet152", 224, "caffe"),
     "densenet201": Backbone("keras.applications.DenseNet201", 224, "torch"),
     "nasnet_large": Backbone("keras.applications.NASNetLarge", 331, "tf"),
     "mobilenet_v2": Backbone("keras.applications.MobileNetV2", 224, "tf", "block_4_expand"),
