@@ -35,3 +35,12 @@ class Film:
     age: float | None = None
     sex: str = ""
     view: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A film that a run does not use. `reason` is a code of intake ("image_blank") or a few words; `detail` is more."""
+
+    film: Film
+    reason: str
+    detail: str = ""

@@ -1,6 +1,6 @@
 """What a network is asked: the labels of a task and which of them each film has.
 
-May import: NumPy and `mlcore.training.dataset`. `train`, `evaluate`, `compare` and the recipes share these tasks.
+May import: NumPy and `mlcore.training.films`. `train`, `evaluate`, `compare` and the recipes share these tasks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.training.dataset import Film
+from mlcore.training.films import Film
 
 #: ChestX-ray14's findings in the order of the published CheXNet checkpoints (Wang et al. 2017; Rajpurkar et al. 2017).
 CHESTXRAY14_LABELS = (

@@ -109,7 +109,7 @@ class Run:
     log: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def open(cls, out: Path, plan: Plan, task: Task, build: Build, films: Sequence[Film]) -> Run:
+    def open(cls, out: Path, plan: Plan, task: Task, build: Build, samples: Samples) -> Run:
         """The run that is in `out`, or a new one. Raises TrainingError if that was another run."""
         from mlcore.training.devices import machine
 
@@ -117,7 +117,7 @@ class Run:
             "plan": asdict(plan),
             "task": {"key": task.key, "labels": list(task.labels), "exclusive": task.exclusive},
             "network": f"{build.__module__}.{build.__qualname__}",
-            "films": split_summary(films, task),
+            "films": split_summary(samples.films, task, samples.left_out),
         }
         out.mkdir(parents=True, exist_ok=True)
         path = out / "run.json"
@@ -216,7 +216,7 @@ def train(samples: Samples, task: Task, plan: Plan, out: Path, build: Build | No
         raise TrainingError(f"Training needs films of the task {task.key!r} in both the train and the val split.")
     if samples.pictures.shape[1:] != plan.spec.size:
         raise TrainingError(f"The films are {samples.pictures.shape[1:]} pixels, the plan asks for {plan.spec.size}.")
-    run = Run.open(out, plan, task, build or default_build, held.films)
+    run = Run.open(out, plan, task, build or default_build, held)
     if not run.finished:
         from mlcore.training.fit import fit
 

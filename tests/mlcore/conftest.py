@@ -13,7 +13,7 @@ from mlcore.backbones import BACKBONES, Architecture, Backbone
 from mlcore.card import ModelCard
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.training.bundle import LABEL_KEYS, write_model_folder
-from mlcore.training.dataset import Film, read_manifest
+from mlcore.training.dataset import Film, read_films
 from mlcore.training.tasks import THREE
 from mlcore.training.train import Plan, load_samples, train
 from tests.films import synthetic_film
@@ -61,7 +61,7 @@ def film_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def films(film_folder: Path) -> list[Film]:
-    return read_manifest(film_folder)
+    return read_films(film_folder)
 
 
 @pytest.fixture(scope="session")
