@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.training.dataset import Film, Samples, TrainingError, load_samples, read_films, split_summary, thin
+from mlcore.training.films import LeftOut
 from mlcore.training.recipes.paper import Claim, Paper, Protocol, comparison
 from mlcore.training.tasks import Task
 
@@ -69,13 +70,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What one system said of the films of the validation and test splits, (films, labels), and how it was made."""
+    """What one system said of the films of the validation and test splits, (films, labels), and how it was made.
+
+    `left_out`: films of its task that were not used, with the reason.
+    """
 
     name: str
     task: Task
     films: Sequence[Film]
     probabilities: Array
     facts: Mapping[str, Any]
+    left_out: Sequence[LeftOut] = ()
 
     def on(self, split: str) -> tuple[list[Film], Array]:
         keep = np.array([film.split == split for film in self.films])
@@ -98,6 +103,7 @@ class Study:
     everything: Sequence[Film] = ()
     systems: list[System] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    _left_out: dict[str, LeftOut] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.everything = self.everything or read_films(self.options.data)
@@ -110,6 +116,7 @@ class Study:
         together = {film.sha256: film for films in self.films.values() for film in films}
         spec = PreprocessingSpec(size=(size, size))
         samples = load_samples(list(together.values()), spec, self.options.out / "cache")
+        self._left_out = {entry.film.sha256: entry for entry in samples.left_out}
         wanted = {film.sha256 for film in self.films[task.key]}
         return samples.select([film.sha256 in wanted for film in samples.films])
 
@@ -139,13 +146,14 @@ class Study:
             json.dumps({"settings": dict(settings), "films": split_summary(self.films[task.key], task)["split_sha256"]})
         )
         scores, state = folder / "scores.npz", folder / "system.json"
+        by_hash = {film.sha256: film for film in self.films[task.key]}
         if state.exists():
             stored = json.loads(state.read_text())
             if stored["made_from"] != made_from:
                 raise TrainingError(f"{folder} holds a system made with other options or films; choose another --out.")
-            by_hash = {film.sha256: film for film in self.films[task.key]}
             hashes, _, probabilities = load_scores(scores)
-            made = System(name, task, [by_hash[key] for key in hashes], probabilities, stored["facts"])
+            facts, reasons = stored["facts"], stored["left_out"]
+            films: Sequence[Film] = [by_hash[key] for key in hashes]
         else:
             print(f"{self.name}: {name}, {task.title}", flush=True)
             folder.mkdir(parents=True, exist_ok=True)
@@ -153,10 +161,11 @@ class Study:
             films, probabilities, facts = make(folder)
             facts = {"seconds": round(time.perf_counter() - started, 1), **facts}
             save_scores(scores, films, task.labels, probabilities)
-            _write_json(state, {"made_from": made_from, "facts": facts})
-            made = System(name, task, films, probabilities, facts)
-        self.systems.append(made)
-        return made
+            reasons = {key: [e.reason, e.detail] for key, e in self._left_out.items() if key in by_hash}
+            _write_json(state, {"made_from": made_from, "facts": facts, "left_out": reasons})
+        left_out = [LeftOut(by_hash[key], *reason) for key, reason in sorted(reasons.items())]
+        self.systems.append(System(name, task, films, probabilities, facts, left_out))
+        return self.systems[-1]
 
     def trained(
         self, name: str, task: Task, plan: Plan, build: Callable[[Task, Plan], keras.Model] | None = None
@@ -209,7 +218,7 @@ class Study:
             "command": self.command(),
             **machine(),
             "minutes": round(sum(system.facts["seconds"] for system in self.systems) / 60, 1),
-            "films": {task.key: split_summary(self.films[task.key], task) for task in self.tasks},
+            "films": {task.key: self._summary(task) for task in self.tasks},
             "differences": list(differences),
             "notes": list(notes),
             "systems": systems,
@@ -232,6 +241,12 @@ class Study:
         ):  # fmt: skip
             words += [flag, str(value)] if value not in (None, "") else []
         return shlex.join(words)
+
+    def _summary(self, task: Task) -> dict[str, Any]:
+        """The films of the task that were used, and those that were not."""
+        left_out = {e.film.sha256: e for s in self.systems if s.task.key == task.key for e in s.left_out}
+        used = [film for film in self.films[task.key] if film.sha256 not in left_out]
+        return split_summary(used, task, list(left_out.values()))
 
     def _evaluated(self, system: System) -> dict[str, Any]:
         """The system with its evaluation, which is kept beside its scores."""
@@ -283,7 +298,10 @@ class Study:
         return rows
 
     def _beside(self, claim: Claim, systems: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The claim beside our figure of the same task, metric and part: of the same system, or else of all we ran."""
+        """The claim beside our figure of the same task, metric and part: of the same system, or else of all we ran.
+
+        And beside that of a baseline that knows the source of a film and sees no pixel, where it has one.
+        """
         asked = [s for s in zip(self.systems, systems, strict=True) if s[0].task.key == claim.task]
         rows = []
         for system, result in [s for s in asked if s[0].name == claim.system] or asked:
@@ -298,7 +316,9 @@ class Study:
                     split=split_of(self.options.data),
                     films=len(tested),
                 )
-                rows.append(comparison(claim, figure, ours, system.name))
+                known = result["evaluation"]["parts"][claim.part]["baselines"].get("source_only", {})
+                row = comparison(claim, figure, ours, system.name)
+                rows.append({**row, "source_only": known.get(claim.metric)})
         return rows
 
     def _refuse_empty(self, task: Task) -> None:

@@ -22,7 +22,7 @@ def sections(document: Document) -> list[Section]:
 
 def _paper(document: Document) -> Section:
     paper = document["paper"]
-    return Section("The paper", [paper["citation"], f"Films: {paper['data']}", f"Method: {paper['method']}"])
+    return Section("The paper", [paper["citation"], f"Data: {paper['data']}", f"Method: {paper['method']}"])
 
 
 def _beside(document: Document) -> Section:
@@ -31,12 +31,15 @@ def _beside(document: Document) -> Section:
         [
             row["system"], row["task"], metric_name(row["metric"]), row["part"],
             f"{row['paper']:.4g}{'' if row['verified'] else ' (unverified)'}", row["here"], row["here"]["n"],
-            "yes" if row["comparable"] else "no",
+            row["source_only"], "yes" if row["comparable"] else "no",
         ]
         for row in document["comparisons"]
     ]  # fmt: skip
-    columns = ("system here", "task", "figure", "films", "paper", "here", "n", "comparable")
-    caption = f"Split: {document['split']}. Intervals: 95 %, {document['replicates']} bootstrap draws of patients."
+    columns = ("system here", "task", "figure", "films", "paper", "here", "n", "source alone", "comparable")
+    caption = (
+        f"Split: {document['split']}. Intervals: 95 %, {document['replicates']} bootstrap draws of patients. "
+        "Source alone: what knowing a film's source gives, without a pixel."
+    )
     said: dict[str, list[str]] = {}
     for row in document["comparisons"]:
         said.setdefault(f"{row['task']}: {row['sentence']}", []).append(row["system"])
@@ -140,11 +143,15 @@ def _making(document: Document) -> list[Section]:
         for name, log in logs.items()
     ]
     counts = [
-        [task, row["split"], row["source"], row["label"], row["films"]]
+        [task, split, source, label, number]
         for task, summary in document["films"].items()
-        for row in summary["counts"]
+        for split, held in summary["splits"].items()
+        for source, labels in held["sources"].items()
+        for label, number in labels.items()
     ]
-    table = Table(("task", "split", "source", "label", "films"), counts, "Films of the run.")
+    left_out = sum(summary["refused"] for summary in document["films"].values())
+    caption = f"Films of the run; {left_out} were left out (the document names them with the reason)."
+    table = Table(("task", "split", "source", "label", "films"), counts, caption)
     return [Section("How it was made", text, [table], pictures)]
 
 
