@@ -21,17 +21,19 @@ from mlcore.predictors.base import Predictor
 from mlcore.predictors.keras import KerasPredictor
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.registry import file_sha256
-from mlcore.training.calibrate import AIM, FEWEST, assessed, fit_calibration, fit_thresholds, source_weights
+from mlcore.training.calibrate import AIM, FEWEST, assessed, choose_calibration, fit_thresholds
 from mlcore.training.evaluate import evaluation
+from mlcore.training.evaluation_report import pictures, statement
 from mlcore.training.films import Film, TrainingError
 from mlcore.training.findings import label_specs
-from mlcore.training.measure import scores
-from mlcore.training.report import replace_text
+from mlcore.training.measure import Outputs, outputs, sweep
+from mlcore.training.report import Picture, replace_text
 from mlcore.training.statistics import REPLICATES
 from mlcore.training.tasks import THREE, Task
 from mlcore.training.texts import DEFAULT_MODEL, Texts
 
 LABEL_KEYS = THREE.labels
+FIGURES_FOLDER = "figures"
 WeightsType = Literal["float16", "float32"]
 
 
@@ -69,6 +71,7 @@ def write_model_folder(
     card = _uncalibrated(name, version, sha256, architecture, spec, texts)
     card = measured(card, KerasPredictor(card, weights), films, task, training, replicates)
     replace_text(folder / CARD_FILE, json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_pictures(folder / FIGURES_FOLDER, pictures(card.metrics["test"], "test"))
     return card
 
 
@@ -83,29 +86,58 @@ def measured(
     """`card` with calibration and thresholds from validation, and the figures of validation and test."""
     task = replace(task, labels=card.label_keys)
     held = task.films(films)
-    val, val_scores = scores([film for film in held if film.split == "val"], predictor)
-    targets, sources = task.targets(val), [film.source for film in val]
-    calibration = fit_calibration(val_scores, targets, source_weights(sources), task.exclusive)
-    calibrated = calibration.apply(val_scores)
+    val = outputs([film for film in held if film.split == "val"], predictor)
+    targets, sources = task.targets(val.films), [film.source for film in val.films]
+    calibration, tried = choose_calibration(
+        val.probabilities, targets > 0, sources, [film.group for film in val.films], task.exclusive
+    )
     card = replace(
         card,
         calibration=calibration,
-        operating_points=fit_thresholds(calibrated, targets, sources, task.labels),
+        operating_points=fit_thresholds(calibration.apply(val.probabilities), targets, sources, task.labels),
         training={**training, "machine": f"{platform.machine()}, {os.cpu_count()} cores", "engine": predictor.engine},
     )
-    test, test_scores = scores([film for film in held if film.split == "test"], predictor)
+    test = outputs([film for film in held if film.split == "test"], predictor)
+    train = [film for film in held if film.split == "train"]
     figures = {
-        split: evaluation(
-            own,
-            card.calibration.apply(raw),
-            task,
-            thresholds=card.operating_points,
-            train_films=[film for film in held if film.split == "train"],
-            replicates=replicates,
-        )
-        for split, own, raw in (("val", val, val_scores), ("test", test, test_scores))
+        split: evaluated(card, found, task, train, replicates=replicates)
+        for split, found in (("val", val), ("test", test))
     }
+    figures["val"]["calibration"] = tried
+    figures["test"]["robustness"] = sweep(test.films, predictor, card, task)
     return replace(card, metrics=figures)
+
+
+def evaluated(
+    card: ModelCard,
+    found: Outputs,
+    task: Task,
+    train: Sequence[Film],
+    *,
+    replicates: int,
+    prevalence: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The evaluation of one split as the card holds it: the figures of `found` under the card's calibration and
+    thresholds, and what the pooled accuracy can mean."""
+    result = evaluation(
+        found.films,
+        card.calibration.apply(found.probabilities),
+        task,
+        thresholds=card.operating_points,
+        train_films=train,
+        prevalence=prevalence,
+        replicates=replicates,
+        uncalibrated=found.probabilities,
+        features=found.maps,
+    )
+    return {**result, "statement": statement(result)}
+
+
+def write_pictures(folder: Path, drawn: Mapping[str, Picture]) -> None:
+    """One SVG file per picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in drawn.items():
+        replace_text(folder / f"{name}.svg", picture.svg)
 
 
 def _shown(task: Task, films: Sequence[Film]) -> tuple[LabelSpec, ...]:
@@ -118,9 +150,10 @@ def _shown(task: Task, films: Sequence[Film]) -> tuple[LabelSpec, ...]:
 
 
 def halve(weights: Path) -> None:
-    """Store every float32 array of an HDF5 file as float16: half the size; Keras casts back when it loads.
+    """Store the float32 kernels of an HDF5 file as float16: half the size; Keras casts back when it loads.
 
-    Raises ValueError when a number would become infinite.
+    Biases and statistics stay as they are: they are small, and rounding them moves every pixel alike. Raises ValueError
+    when a number would become infinite.
     """
     import h5py
 
@@ -131,7 +164,7 @@ def halve(weights: Path) -> None:
         def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
                 values = item[()]
-                small = values.astype(np.float16) if values.dtype == np.float32 else values
+                small = values.astype(np.float16) if values.dtype == np.float32 and values.ndim > 1 else values
                 if not np.isfinite(small).all():
                     raise ValueError(f"{name} does not fit into float16")
                 target.create_dataset(name, data=small).attrs.update(item.attrs)

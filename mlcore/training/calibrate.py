@@ -110,7 +110,7 @@ def _basis(*scores: Floats) -> Floats:
 
 def _fit(basis: Floats, targets: Flags | Floats, weights: Floats, exclusive: bool, steps: int = 200) -> Floats:
     """Values that minimise the weighted log loss of `basis @ values`, by Newton's method."""
-    count, labels = basis.shape[:2]
+    count = len(basis)
     start = np.zeros(basis.shape[2])
     start[0] = 1.0
     values = start
@@ -233,7 +233,7 @@ def _held_out(
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
-    held = {name: np.zeros(probabilities.shape) for name in fits}
+    held: dict[str, Floats] = {name: np.zeros(probabilities.shape) for name in fits}
     for fitted, left in folds.split(probabilities, strata, np.asarray(groups)):
         for name, fit in fits.items():
             apply = fit(probabilities[fitted], targets[fitted], list(source[fitted]))
@@ -250,8 +250,8 @@ def _told(probabilities: Floats, targets: Flags, exclusive: bool) -> dict[str, f
         loss = -np.log(clipped[targets]).mean()
     else:
         columns = range(targets.shape[1])
-        error = np.mean([metrics.ece(targets[:, k], probabilities[:, k]) for k in columns])
-        chance = np.mean([metrics.perfect_ece(probabilities[:, k]) for k in columns])
+        error = float(np.mean([metrics.ece(targets[:, k], probabilities[:, k]) for k in columns]))
+        chance = float(np.mean([metrics.perfect_ece(probabilities[:, k]) for k in columns]))
         loss = -np.where(targets, np.log(clipped), np.log(1 - clipped)).mean()
     area = metrics.macro_auroc(targets, probabilities)
     return metrics.rounded({"ece": error, "by_chance": chance, "log_loss": loss, "macro_auroc": area})

@@ -15,12 +15,11 @@ import numpy as np
 from mlcore.training import metrics
 from mlcore.training.films import Film
 from mlcore.training.metrics import Flags, Floats
+from mlcore.training.probes import FEWEST, between_batches, log_odds, source_probe
 from mlcore.training.statistics import REPLICATES, bootstrap, bootstrap_p, delong_interval, interval, recalibration
 from mlcore.training.subgroups import subgroups
 from mlcore.training.tasks import Task
 
-#: A group with fewer films gets no figure.
-FEWEST = 20
 #: Shares of positive films at which PPV and NPV are worked out when nobody names one.
 PREVALENCES = (0.01, 0.05, 0.2)
 _THRESHOLDS = tuple(round(0.02 * step, 2) for step in range(1, 46))
@@ -64,12 +63,15 @@ def evaluation(
     prevalence: Mapping[str, float] | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
+    uncalibrated: Floats | None = None,
+    features: Floats | None = None,
 ) -> dict[str, Any]:
     """Every figure of one split as plain JSON: {"value", "low", "high", "n"}, intervals 95 % over whole patients.
 
     `probabilities` (films, labels) are calibrated; `thresholds` per label come from validation; `train_films` give the
-    baselines without pixels their shares. A figure that is not defined is left out. Raises ValueError when a film is
-    not part of the task or the shapes differ.
+    baselines without pixels their shares. `uncalibrated` probabilities are reported as "before" calibration;
+    `features` (films, …) are probed for source and batch as the probabilities are. A figure that is not defined is
+    left out. Raises ValueError when a film is not part of the task or the shapes differ.
     """
     if not films or probabilities.shape != (len(films), len(task.labels)):
         raise ValueError(f"expected {len(films)} × {len(task.labels)} probabilities, got {probabilities.shape}")
@@ -91,10 +93,22 @@ def evaluation(
         "unit": "patient group",
         "ece": f"{metrics.BINS} bins of equal mass; " + ("top label" if task.exclusive else "mean over labels"),
         "thresholds": {label: float(thresholds[label]) for label in task.labels if label in thresholds},
-        "parts": {name: _part(readings.select(keep), _chosen(known, keep)) for name, keep in parts(films).items()},
+        "parts": {
+            name: _part(
+                readings.select(keep), _chosen(known, keep), None if uncalibrated is None else uncalibrated[keep]
+            )
+            for name, keep in parts(films).items()
+        },
         "batches": _batches(readings),
+        "between_batches": between_batches(
+            films, readings.targets, readings.probabilities, task.labels, replicates, seed
+        ),
         "subgroups": [_subgroup(readings, *group) for group in subgroups(films)],
-        "source_probe": source_probe(readings),
+        "source_probe": {
+            name: source_probe(films, values)
+            for name, values in (("probabilities", log_odds(probabilities)), ("maps", features))
+            if values is not None
+        },
     }
 
 
@@ -159,44 +173,7 @@ def baselines(films: Sequence[Film], train: Sequence[Film], task: Task) -> dict[
     return {"source_only": shares("source"), "batch_only": shares("batch"), "always_normal": always}
 
 
-def source_probe(readings: Readings) -> dict[str, Any]:
-    """How well source and batch can be told from the model's probabilities, on films without a finding alone.
-
-    AUROC of a logistic regression on the log odds, five folds by patient; 0.5 is what a model that has not learned
-    how films are made would leave. Left out where fewer than two groups have 20 such films.
-    """
-    plain = np.array([not film.findings and film.label in ("normal", "") for film in readings.films])
-    clipped = np.clip(readings.probabilities, 1e-6, 1 - 1e-6)
-    return {
-        name: found
-        for name in ("source", "batch")
-        if (found := probe(readings.select(plain).films, np.log(clipped / (1 - clipped))[plain], name))
-    }
-
-
-def probe(films: Sequence[Film], features: Floats, name: str) -> dict[str, Any]:
-    """Cross-validated AUROC of `film.name` (source, batch) from `features` (films, values); {} when too few."""
-    values = np.array([getattr(film, name) for film in films])
-    enough = [value for value in sorted(set(values)) if (values == value).sum() >= FEWEST]
-    groups = np.array([film.group for film in films])
-    keep = np.isin(values, enough)
-    if len(enough) < 2 or len(set(groups[keep])) < 10:
-        return {}
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
-    regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-    told = cross_val_predict(
-        regression, features[keep], values[keep], groups=groups[keep], cv=folds, method="predict_proba"
-    )
-    truth = np.searchsorted(enough, values[keep])
-    return {"value": round(metrics.macro_auroc(truth, told), 4), "n": int(keep.sum()), "among": [str(name) for name in enough]}
-
-
-def _part(readings: Readings, known: Mapping[str, Floats]) -> dict[str, Any]:
+def _part(readings: Readings, known: Mapping[str, Floats], uncalibrated: Floats | None) -> dict[str, Any]:
     targets, labels = readings.targets, readings.labels
     result = {
         "films": len(targets),
@@ -206,11 +183,20 @@ def _part(readings: Readings, known: Mapping[str, Floats]) -> dict[str, Any]:
         "baselines": {name: _baseline(readings, probabilities) for name, probabilities in known.items()},
         "curves": _curves(readings),
     }
+    if uncalibrated is not None:
+        result["before"] = _before(replace(readings, probabilities=uncalibrated.astype(np.float64)))
     if readings.task.exclusive:
         chosen = readings.probabilities.argmax(1)
         result["confusion"] = [[int((targets[:, k] & (chosen == j)).sum()) for j in range(len(labels))]
                                for k in range(len(labels))]  # fmt: skip
     return result
+
+
+def _before(readings: Readings) -> dict[str, Any]:
+    """Calibration error, Brier score and reliability of the scores as they leave the network."""
+    measured = _measured(replace(readings, thresholds={}), None)
+    kept = {name: value for name, value in measured.items() if name.startswith(("ece", "brier"))}
+    return {"figures": metrics.rounded(kept), "reliability": _curves(readings)["reliability"]}
 
 
 def _figures(readings: Readings) -> dict[str, dict[str, float]]:
@@ -219,11 +205,14 @@ def _figures(readings: Readings) -> dict[str, dict[str, float]]:
     drawn = bootstrap(lambda weights: _measured(readings, weights), readings.groups, readings.replicates, readings.seed)
     figures = {}
     for name, value in values.items():
-        if np.isfinite(value) and np.isfinite(interval(drawn[name])[0]):
+        if np.isfinite(value):
             figures[name] = _figure(value, drawn[name], len(readings.films))
+    if readings.task.exclusive:
+        figures["ece"]["perfect"] = round(metrics.perfect_ece(readings.probabilities.max(1)), 4)
     for k, label in enumerate(readings.labels):
         if f"auroc.{label}" in figures:
             low, high = delong_interval(readings.targets[:, k], readings.probabilities[:, k])
+            figures[f"ece.{label}"]["perfect"] = round(metrics.perfect_ece(readings.probabilities[:, k]), 4)
             figures[f"auroc.{label}"] |= metrics.rounded({"delong_low": low, "delong_high": high})
         for name, found in recalibration(readings.targets[:, k], readings.probabilities[:, k], readings.groups).items():
             figures[f"{name}.{label}"] = {**metrics.rounded(found), "n": len(readings.films)}

@@ -42,9 +42,10 @@ _STYLE: Any = {
 Curve = Mapping[str, Any]
 
 
-def roc(curves: Mapping[str, Curve]) -> str:
+def roc(curves: Mapping[str, Curve | None], columns: int = 0) -> str:
     """ROC curve per name: {"x": false positive rates, "y": sensitivities, "auroc": figure or number,
-    "point": (x, y) of the operating point, optional}. One small panel each."""
+    "point": (x, y) of the operating point, optional}. One small panel each, none where the curve is None; `columns`
+    panels in a row (0: as many as fit)."""
 
     def draw(axes: Any, colour: str, curve: Curve) -> None:
         axes.plot([0, 1], [0, 1], color=HAIR, linewidth=1)
@@ -52,24 +53,24 @@ def roc(curves: Mapping[str, Curve]) -> str:
         if curve.get("point"):
             axes.plot(*curve["point"], "o", color=colour, markersize=5, markeredgecolor="white")
         if "auroc" in curve:
-            axes.text(0.97, 0.06, f"AUROC {_spread(curve['auroc'])}", ha="right", color=INK)
+            axes.text(0.98, 0.05, f"AUROC {_spread(curve['auroc'])}", ha="right", color=INK, fontsize=8)
 
-    return _panels(curves, draw, "False positive rate", "Sensitivity", square=True)
+    return _panels(curves, draw, "False positive rate", "Sensitivity", square=True, columns=columns)
 
 
-def reliability(curves: Mapping[str, Curve]) -> str:
-    """Frequency against probability per name: {"x": mean probabilities, "y": frequencies, "n": films per bin,
-    "ece": number, "before": {"x", "y"} optional (shown pale)}. One small panel each."""
+def reliability(curves: Mapping[str, Curve | None], columns: int = 0) -> str:
+    """Frequency against probability per name: {"x": mean probabilities, "y": frequencies, "ece": figure or number,
+    "before": {"x", "y"} optional (shown dashed)}. Panels as in `roc`."""
 
     def draw(axes: Any, colour: str, curve: Curve) -> None:
         axes.plot([0, 1], [0, 1], color=HAIR, linewidth=1)
         if curve.get("before"):
             axes.plot(curve["before"]["x"], curve["before"]["y"], color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
-        axes.plot(curve["x"], curve["y"], color=colour, marker="o", markersize=3.2)
+        axes.plot(curve["x"], curve["y"], color=colour, marker="o", markersize=3)
         if "ece" in curve:
-            axes.text(0.97, 0.06, f"ECE {_spread(curve['ece'])}", ha="right", color=INK)
+            axes.text(0.98, 0.05, f"ECE {_spread(curve['ece'])}", ha="right", color=INK, fontsize=8)
 
-    return _panels(curves, draw, "Mean predicted probability", "Share that has the label", square=True)
+    return _panels(curves, draw, "Mean predicted probability", "Share with the label", square=True, columns=columns)
 
 
 def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
@@ -128,7 +129,7 @@ def forest(
         axes.plot(values, rows, "o", color=COLOURS[0], markersize=4.5)
         edge = axes.get_yaxis_transform()
         for row, value, low, high in zip(rows, values, lows, highs, strict=True):
-            text = f"{value:.3f} ({low:.3f}–{high:.3f})"
+            text = f"{value:.2f} ({low:.2f}–{high:.2f})"
             axes.text(1.03, row, text, transform=edge, va="center", ha="left", fontsize=8)
         axes.set_yticks(rows, names)
         axes.set_ylim(-0.6, len(names) - 0.4)
@@ -138,7 +139,7 @@ def forest(
         return save()
 
 
-def decision_curve(curves: Mapping[str, Curve]) -> str:
+def decision_curve(curves: Mapping[str, Curve | None], columns: int = 0) -> str:
     """Net benefit per name: {"x": threshold probabilities, "model", "all": net benefits}; treating nobody is zero."""
 
     def draw(axes: Any, colour: str, curve: Curve) -> None:
@@ -148,7 +149,7 @@ def decision_curve(curves: Mapping[str, Curve]) -> str:
         top = max(max(curve["model"]), max(curve["all"]), 0.01)
         axes.set_ylim(-0.15 * top, 1.1 * top)
 
-    return _panels(curves, draw, "Threshold probability", "Net benefit", square=False)
+    return _panels(curves, draw, "Threshold probability", "Net benefit", square=False, columns=columns)
 
 
 def sweep(results: Mapping[str, Sequence[Mapping[str, Any]]], ylabel: str = "Macro AUROC within source") -> str:
@@ -173,48 +174,60 @@ def sweep(results: Mapping[str, Sequence[Mapping[str, Any]]], ylabel: str = "Mac
 
 
 def flow(summary: Mapping[str, Any]) -> str:
-    """Films from the folder to the splits; `summary` is `dataset.split_summary`."""
-    splits = summary["splits"]
-    with _figure(6.4, 2.3) as (figure, save):
+    """Films and their labels in every split; `summary` is `dataset.split_summary`."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in summary["counts"]:
+        own = counts.setdefault(row["split"], {})
+        own[row["label"]] = own.get(row["label"], 0) + row["films"]
+    splits = [name for name in ("train", "val", "test") if name in counts]
+    with _figure(6.4, 1.6 + 0.14 * max(map(len, counts.values()), default=0)) as (figure, save):
         axes = figure.add_subplot()
         axes.set_axis_off()
         axes.set(xlim=(0, 1), ylim=(0, 1))
-        total = sum(split["films"] for split in splits.values())
-        refused = summary.get("refused", 0)
-        refused = refused if isinstance(refused, int) else len(refused)
-        _box(axes, 0.5, 0.86, [f"{total + refused:,} films", f"{refused:,} refused" if refused else "none refused"])
-        for number, (name, split) in enumerate(splits.items()):
-            middle = (number + 0.5) / len(splits)
-            axes.plot([0.5, 0.5, middle, middle], [0.72, 0.62, 0.62, 0.54], color=SOFT, linewidth=0.8)
-            labels = [f"{_words(label)} {count:,}" for label, count in split.get("labels", {}).items() if count]
-            groups = [f"{split['groups']:,} patient groups"] if "groups" in split else []
-            _box(axes, middle, 0.27, [f"{_words(name)}: {split['films']:,} films", *groups, *labels[:4]])
+        axes.plot([0.5, 0.5], [0.62, 0.88], color=SOFT, linewidth=0.8)
+        middles = [(number + 0.5) / len(splits) for number in range(len(splits))]
+        axes.plot([middles[0], middles[-1]], [0.62, 0.62], color=SOFT, linewidth=0.8)
+        for middle, name in zip(middles, splits, strict=True):
+            axes.plot([middle, middle], [0.4, 0.62], color=SOFT, linewidth=0.8)
+            _box(axes, middle, 0.5, [_words(name), *(f"{_words(k)} {n:,}" for k, n in counts[name].items())], "top")
+        _box(axes, 0.5, 0.88, [f"{summary['films']:,} films"], "center")
         return save()
 
 
-def _box(axes: Any, x: float, y: float, lines: Sequence[str]) -> None:
+def _box(axes: Any, x: float, y: float, lines: Sequence[str], place: str) -> None:
     frame = {"boxstyle": "square,pad=0.6", "facecolor": "white", "edgecolor": SOFT, "linewidth": 0.8}
-    axes.text(x, y, "\n".join(lines), ha="center", va="center", linespacing=1.5, bbox=frame)
+    axes.text(x, y, "\n".join(lines), ha="center", va=place, linespacing=1.5, bbox=frame)
 
 
 def _panels(
-    curves: Mapping[str, Curve], draw: Callable[[Any, str, Curve], None], xlabel: str, ylabel: str, *, square: bool
+    curves: Mapping[str, Curve | None],
+    draw: Callable[[Any, str, Curve], None],
+    xlabel: str,
+    ylabel: str,
+    *,
+    square: bool,
+    columns: int = 0,
 ) -> str:
     """A small panel per name, at most four in a row, named above."""
-    columns = min(3 if len(curves) <= 6 else 4, max(1, len(curves)))
+    columns = columns or min(3 if len(curves) <= 6 else 4, max(1, len(curves)))
     lines = -(-len(curves) // columns)
+    drawn = [place for place, curve in enumerate(curves.values()) if curve]
+    lowest = {place % columns: place for place in drawn}
+    first = {place // columns: place for place in reversed(drawn)}
     with _figure(2.15 * columns + 0.35, (2.35 if square else 1.95) * lines + 0.2) as (figure, save):
         for place, (name, curve) in enumerate(curves.items()):
+            if not curve:
+                continue
             axes = figure.add_subplot(lines, columns, place + 1)
-            draw(axes, COLOURS[place % len(COLOURS)] if len(curves) <= len(COLOURS) else COLOURS[0], curve)
+            draw(axes, COLOURS[place % columns] if columns <= 3 else COLOURS[0], curve)
             axes.set_title(_words(name))
             if square:
                 axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
                 axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
                 axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-            if place // columns == lines - 1 or place + columns >= len(curves):
+            if lowest[place % columns] == place:
                 axes.set_xlabel(xlabel)
-            if place % columns == 0:
+            if first[place // columns] == place:
                 axes.set_ylabel(ylabel)
         return save()
 

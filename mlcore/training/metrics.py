@@ -64,6 +64,12 @@ def ece(positive: Flags, score: Floats, weights: Floats | None = None, bins: int
     return _given(_ratio(np.abs(gaps.reshape(-1, bins)).sum(1), total[:, 0]), weights)
 
 
+def perfect_ece(score: Floats, draws: int = 200) -> float:
+    """The calibration error that films drawn with exactly these probabilities would show by chance, on average."""
+    random = np.random.default_rng(0)
+    return float(np.mean([ece(random.random(len(score)) < score, score) for _ in range(draws)]))
+
+
 def share(values: Floats | Flags, weights: Floats | None = None) -> Any:
     """The mean of `values` over the films."""
     drawn = _drawn(weights, len(values))
