@@ -1,7 +1,9 @@
-"""A model folder with the 14 findings of ChestX-ray14 on the tiny network, two of them never trained."""
+"""The 14 findings of ChestX-ray14 in small: a model folder with two of them never trained, and a folder of films."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from mlcore.card import CARD_FILE, WEIGHTS_FILE, Calibration, load_card
 from mlcore.registry import bundled_folder, file_sha256
 from mlcore.training.findings import label_specs
 from mlcore.training.tasks import CHESTXRAY14_LABELS
+from tests.films import synthetic_film
 from tests.mlcore.conftest import TINY_SPEC
 
 UNTRAINED = ("mass", "hernia")
@@ -40,4 +43,22 @@ def fourteen_folder(folder: Path) -> Path:
         metrics={},
     )
     (folder / CARD_FILE).write_text(json.dumps(card.to_json()))
+    return folder
+
+
+def nih_folder(folder: Path, **splits: int) -> Path:
+    """So many films per split in our manifest: every second has an effusion, every fourth also a mass."""
+    folder.mkdir()
+    columns = ("file", "label", "labels", "split", "group_id", "source_dataset", "source_repo", "sha256")
+    names = [split for split, count in splits.items() for _ in range(count)]
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for number, split in enumerate(names):
+            path = folder / f"{number:03d}.png"
+            synthetic_film(number, (160, 160)).save(path)
+            words = ("Effusion|Mass" if number % 4 == 0 else "Effusion") if number % 2 == 0 else "No Finding"
+            label = "effusion" if number % 2 == 0 else "normal"
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            writer.writerow((path.name, label, words, split, f"p{number}", "NIH ChestX-ray14", "maker", sha256))
     return folder

@@ -19,8 +19,8 @@ from mlcore.training.chexnet_import import fill_member, state_of
 from mlcore.training.films import TrainingError
 from mlcore.training.tasks import CHESTXRAY14_LABELS
 from mlcore.training.torch_file import read_checkpoint
-from tests.films import synthetic_film
 from tests.mlcore import chexnet_reference
+from tests.mlcore.fourteen import nih_folder
 
 #: {"epoch": 3, "state_dict": OrderedDict(weight=arange(6.).reshape(2, 3).t(), count=tensor(7))} as PyTorch 2.13.0
 #: saves it: as an archive, and in the form before 1.6. Compressed.
@@ -218,27 +218,6 @@ def test_checkpoint_of_another_network_is_refused(stem: Any, change: dict[str, A
 
 
 # --- the whole way, on the real network
-
-
-def nih_folder(folder: Path, val: int, test: int) -> Path:
-    """ChestX-ray14's films in our manifest: every second one has an effusion, every fourth also a mass."""
-    import csv
-    import hashlib
-
-    folder.mkdir()
-    columns = ("file", "label", "labels", "split", "group_id", "source_dataset", "source_repo", "sha256")
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        for number in range(val + test):
-            path = folder / f"{number:03d}.png"
-            synthetic_film(number, (160, 160)).save(path)
-            words = ("Effusion|Mass" if number % 4 == 0 else "Effusion") if number % 2 == 0 else "No Finding"
-            label = "effusion" if number % 2 == 0 else "normal"
-            split = "val" if number < val else "test"
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            writer.writerow((path.name, label, words, split, f"p{number}", "NIH ChestX-ray14", "maker", sha256))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def run(options: Options) -> dict[str, Any]:
         [
             *protocol_of(study, labels),
             *([f"Started from random weights, not from ImageNet: {', '.join(bare)}."] if bare else []),
-            *([f"{options.backbone} is no part of the paper."] if options.backbone else []),
+            *([f"{options.backbone} is no part of the paper; it learned at 0.0003."] if options.backbone else []),
             *DIFFERENCES,
         ],
         pairs=[(NETWORK, options.backbone)] if options.backbone else [],
@@ -74,6 +74,6 @@ def _plan(options: Options, name: str) -> Any:
 
     return Plan(
         backbone=name, size=options.size or 224, weights=options.weights_of(name), augment="paper",
-        epochs=options.epochs or 20, per_epoch=0, balance="none", batch=16, rate=1e-3, decay=0.0, dropout=0.0,
-        smoothing=0.0, average=0.0, prior_floor=1.0, seed=options.seed,
+        epochs=options.epochs or 20, per_epoch=0, balance="none", batch=16, rate=1e-3 if name == NETWORK else 3e-4,
+        decay=0.0, dropout=0.0, smoothing=0.0, average=0.0, prior_floor=1.0, seed=options.seed,
     )  # fmt: skip
