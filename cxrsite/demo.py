@@ -11,8 +11,6 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from cxrsite.settings import env
-from diagnosis.services.models import model_register
-from mlcore.registry import bundled_folder
 from patients.models import Clinic, Membership, Patient, Role, User
 from patients.services import patient_register
 
@@ -65,14 +63,6 @@ def demo_passwords() -> list[tuple[str, str]]:
     if not PASSWORD_FILE.exists():
         return []
     return [(name, password) for name, password in (line.split() for line in PASSWORD_FILE.read_text().splitlines())]
-
-
-def bundled_model_register() -> str:
-    """Register the model that ships with the program unless it is; its name and version, empty when none ships."""
-    folder = bundled_folder()
-    if not (folder / "card.json").exists():
-        return ""
-    return str(model_register(folder=folder))
 
 
 def _person(name: str, password: str | None) -> User:

@@ -1,12 +1,12 @@
 """The flow as a system administrator sees it: searchable, read-only, without pixels; retry and cancel call services.
 
-Every list and row that names a patient is recorded in the audit before it is shown. May import: Django,
-`diagnosis.models`, `diagnosis.services`, `patients`.
+Every list and row that names a patient is recorded in the audit before it is shown. What a version on trial said of a
+film is not shown here either. May import: Django, `diagnosis.models`, `diagnosis.services`, `patients`; registers
+`diagnosis.model_admin` too.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
@@ -17,19 +17,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from diagnosis.models import (
-    Finding,
-    Job,
-    ModelVersion,
-    OperatingPoint,
-    Prediction,
-    Radiograph,
-    Report,
-    Study,
-    Worker,
-)
+import diagnosis.model_admin  # noqa: F401  registers the model versions
+from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study, Worker
 from diagnosis.services.queue import job_cancel, job_retry
-from patients.admin import ReadOnlyAdmin
+from patients.admin import LinesInline, ReadOnlyAdmin
 from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.models import Patient
@@ -99,23 +90,6 @@ class FlowAdmin(ReadOnlyAdmin):
         return self.patient(row).clinic.name
 
 
-class LinesInline(admin.TabularInline):
-    """Rows under a row, to be looked at."""
-
-    can_delete = False
-    extra = 0
-    show_change_link = True
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields or ()
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 class RadiographInline(LinesInline):
     model = Radiograph
     fields = ("view", "format", "width", "height", "state", "code", "created_at")
@@ -134,7 +108,7 @@ class PredictionInline(LinesInline):
     fields = ("model_version", "engine", "urgency", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).select_related("model_version")
+        return super().get_queryset(request).filter(shadow=False).select_related("model_version")
 
 
 class FindingInline(LinesInline):
@@ -173,7 +147,7 @@ class JobAdmin(FlowAdmin):
     exact = ("error_code", "worker")
     search_help_text = "An id, an error code, a worker, or a patient's name or number"
     list_display = ("__str__", "kind", "state", "attempt", "error_code", "patient", "at_clinic", "worker", "queued_at")
-    list_filter = ("state", "kind", "error_code", "radiograph__clinic")
+    list_filter = ("state", "kind", "shadow", "error_code", "radiograph__clinic")
     date_hierarchy = "queued_at"
     actions = ("retry", "cancel")
 
@@ -207,11 +181,11 @@ class PredictionAdmin(FlowAdmin):
     list_display = ("__str__", "patient", "at_clinic", "model_version", "engine", "how_urgent", "created_at")
     list_filter = ("model_version", "engine", "radiograph__clinic")
     date_hierarchy = "created_at"
-    exclude = ("map_key",)
+    exclude = ("map_key", "shadow")
     inlines = (FindingInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).select_related("model_version")
+        return super().get_queryset(request).filter(shadow=False).select_related("model_version")
 
     @admin.display(description="urgency", ordering="urgency")
     def how_urgent(self, prediction: Prediction) -> str:
@@ -230,7 +204,9 @@ class FindingAdmin(FlowAdmin):
     date_hierarchy = "prediction__created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Finding]:
-        return super().get_queryset(request).select_related("prediction__model_version")
+        return (
+            super().get_queryset(request).filter(prediction__shadow=False).select_related("prediction__model_version")
+        )
 
     @admin.display(description="date", ordering="prediction__created_at")
     def date(self, finding: Finding) -> Any:
@@ -262,34 +238,6 @@ class ReportAdmin(FlowAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Report]:
         return super().get_queryset(request).select_related("author", "signed_by", "supersedes")
-
-
-class OperatingPointInline(LinesInline):
-    model = OperatingPoint
-    fields = ("label", "clinic", "threshold", "chosen_for")
-    show_change_link = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[OperatingPoint]:
-        return super().get_queryset(request).select_related("clinic")
-
-
-@admin.register(ModelVersion)
-class ModelVersionAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "status", "task", "short_hash", "approved_by", "created_at")
-    list_filter = ("status", "task")
-    list_select_related = ("approved_by",)
-    search_fields = ("name", "=version", "sha256__startswith")
-    exclude = ("card",)
-    readonly_fields = ("whole_card",)
-    inlines = (OperatingPointInline,)
-
-    @admin.display(description="sha256")
-    def short_hash(self, model: ModelVersion) -> str:
-        return model.sha256[:12]
-
-    @admin.display(description="card")
-    def whole_card(self, model: ModelVersion) -> str:
-        return format_html("<pre>{}</pre>", json.dumps(model.card, indent=2, ensure_ascii=False))
 
 
 @admin.register(Worker)

@@ -1,6 +1,7 @@
 """A model card as tables that a page can print: figures beside their baselines, findings with their thresholds.
 
-May import: the standard library only. Reads what `mlcore.training.evaluate` wrote; what is missing is left out.
+May import: the standard library only. Reads what `mlcore.training.evaluate` wrote; what is missing is left out, so that
+a card of any task, network or age makes a page.
 """
 
 from __future__ import annotations
@@ -14,14 +15,32 @@ FIGURES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "macro_auroc": "Macro AUROC",
+    "macro_auprc": "Macro average precision",
     "ece": "Calibration error (ECE)",
     "brier": "Brier score",
 }
-OF_A_FINDING = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
+OF_A_FINDING = {
+    "auroc": "AUROC",
+    "auprc": "Average precision",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+}
 BASELINES = {
     "source_only": "knowing only the data set",
     "batch_only": "knowing only who made the file",
     "always_normal": "always “normal”",
+}
+SUBGROUPS = {"accuracy": "Accuracy", "macro_auroc": "Macro AUROC"}
+#: Kinds of pictures that an evaluation may leave in a model folder, with what they show.
+PICTURES = {
+    "flow": "How many films and patients there were, and which were left out.",
+    "roc": "Sensitivity against false alarms at every threshold (ROC); the dot is the threshold in use.",
+    "reliability": "Calibration: of films given a probability, how many had the finding. On the diagonal both agree.",
+    "confusion": "What films were (rows) and what the model called them (columns).",
+    "decision": "Decision curve: what acting on the model gains over acting on every film, or on none.",
+    "robustness": "How the figures hold when films are compressed, scaled, turned, blurred or their contrast changed.",
+    "subgroups": "The same figure in groups of films; the bars are 95 % intervals.",
+    "training": "Training: loss and validation figures by epoch.",
 }
 
 
@@ -42,18 +61,88 @@ class Table:
     groups: int
     columns: Sequence[str]
     figures: Sequence[Row]
+    finding_columns: Sequence[str]
     findings: Sequence[Row]
 
 
 def card_tables(card: Mapping[str, Any]) -> list[Table]:
     """Every split and every group of the card, test films first."""
-    titles = {label["key"]: label["title"] for label in card.get("labels", ())}
-    metrics = card.get("metrics", {})
+    titles = label_titles(card)
     return [
         _table(f"{SPLITS[split]}: {name}", part, titles)
         for split in SPLITS
-        for name, part in metrics.get(split, {}).get("parts", {}).items()
+        for name, part in _parts(card, split).items()
     ]
+
+
+def card_thresholds(card: Mapping[str, Any], thresholds: Mapping[str, float]) -> tuple[str, list[Row]]:
+    """Each finding's threshold with the sensitivity and specificity measured at it, and the films they were measured
+    on, in words (empty: not measured)."""
+    split, part = _headline(card)
+    figures = part.get("figures", {})
+    kinds = ("sensitivity", "specificity")
+    rows = [
+        Row(title, [_share(thresholds[key]), *(spread(figures.get(f"{kind}.{key}")) for kind in kinds)])
+        for key, title in label_titles(card).items()
+        if key in thresholds
+    ]
+    measured = any(f"sensitivity.{key}" in figures for key in thresholds)
+    return (f"{SPLITS[split].split(' (')[0].lower()}, pooled, n = {part.get('films', 0)}" if measured else ""), rows
+
+
+def card_subgroups(card: Mapping[str, Any]) -> list[Row]:
+    """Each subgroup and file-making batch of the test films: films, and main figures or why there are none."""
+    split, _ = _headline(card)
+    metrics = card.get("metrics", {}).get(split, {})
+    found = [*metrics.get("subgroups", ())]
+    found += [{"by": "file made by", "name": name, **batch} for name, batch in metrics.get("batches", {}).items()]
+    return [Row(f"{each['by'].capitalize()}: {each['name']}", _subgroup(each)) for each in found]
+
+
+def card_line(card: Mapping[str, Any]) -> str:
+    """The main figures in one line: `test macro AUROC 0.90 pooled (n 843), 0.80 within NIH (n 308)`."""
+    split, _ = _headline(card)
+    figures = [
+        f"{part['figures']['macro_auroc']['value']:.2f} {name} (n {part.get('films', 0)})"
+        for name, part in _parts(card, split).items()
+        if "macro_auroc" in part.get("figures", {})
+    ]
+    return f"{split} macro AUROC {', '.join(figures)}" if figures else "no figures in the card"
+
+
+def card_pictures(card: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Name, short title and caption of each picture, in the order of `PICTURES`."""
+    return [
+        (name, f"{kind} {rest}".strip().replace("_", " ").capitalize(), PICTURES[kind])
+        for kind in PICTURES
+        for name in names
+        if name == kind or name.startswith((f"{kind}-", f"{kind}_"))
+        for rest in [name.removeprefix(kind).strip("-_").replace("-", " ")]
+    ]
+
+
+def label_titles(card: Mapping[str, Any]) -> dict[str, str]:
+    """Key → title of the labels that the model was trained to answer for."""
+    return {label["key"]: label["title"] for label in card.get("labels", ()) if label.get("trained", True)}
+
+
+def spread(value: Mapping[str, float] | None) -> str:
+    """`0.91 (0.88–0.93)`: the figure and its 95 % interval, where it has one."""
+    if not value or value.get("value") is None:
+        return "–"
+    if value.get("low") is None or value.get("high") is None:
+        return f"{value['value']:.2f}"
+    return f"{value['value']:.2f} ({value['low']:.2f}–{value['high']:.2f})"
+
+
+def _parts(card: Mapping[str, Any], split: str) -> Mapping[str, Any]:
+    return card.get("metrics", {}).get(split, {}).get("parts", {})
+
+
+def _headline(card: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The split that counts (test, else validation) and its pooled part."""
+    split = next((split for split in SPLITS if _parts(card, split)), "test")
+    return split, _parts(card, split).get("pooled", {})
 
 
 def _table(title: str, part: Mapping[str, Any], titles: Mapping[str, str]) -> Table:
@@ -64,21 +153,33 @@ def _table(title: str, part: Mapping[str, Any], titles: Mapping[str, str]) -> Ta
         for key, words in FIGURES.items()
         if key in figures
     ]
-    findings = [
-        Row(words, [spread(figures.get(f"{kind}.{key}")) for kind in OF_A_FINDING])
-        for key, words in titles.items()
-        if any(f"{kind}.{key}" in figures for kind in OF_A_FINDING)
-    ]
     columns = ["This model", *(BASELINES.get(name, name) for name in baselines)]
-    return Table(title, part.get("films", 0), part.get("groups", 0), columns, rows, findings)
+    kinds = [kind for kind in OF_A_FINDING if any(f"{kind}.{key}" in figures for key in titles)]
+    findings = [
+        Row(words, [_count(part, key), *(spread(figures.get(f"{kind}.{key}")) for kind in kinds)])
+        for key, words in titles.items()
+        if any(f"{kind}.{key}" in figures for kind in kinds)
+    ]
+    finding_columns = ["Films with it", *(OF_A_FINDING[kind] for kind in kinds)]
+    return Table(title, part.get("films", 0), part.get("groups", 0), columns, rows, finding_columns, findings)
 
 
-def spread(value: Mapping[str, float] | None) -> str:
-    """`0.91 (0.88–0.93)`: the figure and its 95 % interval."""
-    if not value or value.get("value") is None:
-        return "–"
-    return f"{value['value']:.2f} ({value['low']:.2f}–{value['high']:.2f})"
+def _subgroup(group: Mapping[str, Any]) -> list[str]:
+    figures = group.get("figures", {})
+    told = [spread(figures.get(key)) for key in SUBGROUPS]
+    if group.get("too_few"):
+        told[0] = str(group["too_few"])
+    return [str(group.get("films", 0)), *told]
+
+
+def _count(part: Mapping[str, Any], label: str) -> str:
+    count = part.get("labels", {}).get(label)
+    return "–" if count is None else str(count)
 
 
 def _plain(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+def _share(value: float) -> str:
+    return f"{value * 100:.0f} %"

@@ -1,4 +1,4 @@
-"""Joins the image codes of `mlcore` to the one table of coded errors, each with its HTTP status.
+"""Joins the codes of images (from `mlcore`) and of models to the one table of coded errors, with their HTTP status.
 
 May import: `patients.errors`, `mlcore.contracts`.
 """
@@ -9,8 +9,25 @@ from mlcore.contracts import IMAGE_CODES
 from patients.errors import CODES, ErrorCode
 
 _STATUS = {"file_empty": 400, "unsupported_media_type": 415, "type_mismatch": 415}
-_WARNINGS = {"trailing_data_removed", "low_resolution", "quality_low_contrast", "quality_inverted", "quality_unusual"}
+_WARNINGS = {
+    "trailing_data_removed",
+    "low_resolution",
+    "quality_low_contrast",
+    "quality_inverted",
+    "quality_cropped",
+    "quality_unusual",
+}
 
 for _code, _sentence in IMAGE_CODES.items():
     _status = 201 if _code in _WARNINGS else _STATUS.get(_code, 422)
     CODES[_code] = ErrorCode(_status, _code.replace("_", " ").capitalize(), _sentence)
+
+CODES |= {
+    "model_active": ErrorCode(
+        409, "Model is active", "The active version cannot be put on trial. Activate another version first."
+    ),
+    "model_not_usable": ErrorCode(
+        409, "Model cannot be used", "{model} cannot be used: {reason}. Register its folder again."
+    ),
+    "no_model_before": ErrorCode(409, "Nothing to go back to", "No other version was active before this one."),
+}

@@ -1,4 +1,4 @@
-"""Which films, jobs and results a user may see: the first wall, for everything that hangs on a clinic.
+"""Which films, jobs, results and models a user may see: the first wall.
 
 May import: Django, `patients.access` and `patients.querysets`.
 """
@@ -73,17 +73,33 @@ class RadiographQuerySet(models.QuerySet):
 
 class JobQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        return self.filter(_scope(user, Action.STUDY_STATUS, "radiograph__study", signed_only=False))
+        """Work on the films a user may see. What a version on trial is asked is nobody's waiting."""
+        return self.filter(_scope(user, Action.STUDY_STATUS, "radiograph__study", signed_only=False), shadow=False)
 
 
 class PredictionQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        return self.filter(_scope(user, Action.PREDICTION_VIEW, "radiograph__study", signed_only=True))
+        """Results the user may see; those made on trial are seen by nobody, whatever became of their version."""
+        return self.filter(_scope(user, Action.PREDICTION_VIEW, "radiograph__study", signed_only=True), shadow=False)
 
 
 class FindingQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        return self.filter(_scope(user, Action.PREDICTION_VIEW, "prediction__radiograph__study", signed_only=True))
+        scope = _scope(user, Action.PREDICTION_VIEW, "prediction__radiograph__study", signed_only=True)
+        return self.filter(scope, prediction__shadow=False)
+
+
+class ModelVersionQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Versions that speak or spoke, for everybody; what waits, is on trial or never got further, for system
+        administrators."""
+        if access.is_system_admin(user):
+            return self.all()
+        from diagnosis.models import ModelChange
+
+        spoke = ModelChange.objects.filter(after="active").order_by().values("model_version")
+        known = Q(status="active") | Q(status="retired", pk__in=spoke)
+        return self.filter(known) if user.is_authenticated else self.none()
 
 
 class ReportQuerySet(models.QuerySet):

@@ -158,7 +158,7 @@ def said_of_film(user: User, word: str) -> Exists:
 
 
 def _job(state: str, **lookup: str) -> Exists:
-    return Exists(Job.objects.filter(radiograph=OuterRef("pk"), state=state, **lookup))
+    return Exists(Job.objects.filter(radiograph=OuterRef("pk"), shadow=False, state=state, **lookup))
 
 
 _DONE = _job("succeeded", kind="infer")
@@ -307,7 +307,7 @@ def _queue_read(kind: str) -> dict[str, int | None]:
     def count(state: str) -> Count:
         return Count("pk", filter=Q(state=state))
 
-    row = Job.objects.filter(kind=kind, state__in=["queued", "running", "failed"]).aggregate(
+    row = Job.objects.filter(kind=kind, shadow=False, state__in=["queued", "running", "failed"]).aggregate(
         queued=count("queued"),
         running=count("running"),
         failed=count("failed"),

@@ -115,11 +115,11 @@ def input_read(sha256: str, preprocessing: str) -> ModelInput:
         raise ApplicationError("image_integrity") from error
 
 
-def maps_write(sha256: str, model_sha256: str, labels: Sequence[str], maps: ImageArray) -> str:
+def maps_write(sha256: str, model_id: uuid.UUID, labels: Sequence[str], maps: ImageArray) -> str:
     """Store the class-activation maps (rows, columns, labels) of one film by one model; their key."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, labels=np.array(labels), maps=maps.astype(np.float16))
-    return _derived_write(derived_key(sha256, f"maps-{model_sha256[:16]}.npz"), buffer.getvalue())
+    return _derived_write(derived_key(sha256, f"maps-{model_id.hex}.npz"), buffer.getvalue())
 
 
 def maps_read(key: str) -> tuple[tuple[str, ...], ImageArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, images, send, system
+from diagnosis.views import films, images, models, send, system
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -18,6 +18,8 @@ urlpatterns = [
     path("images/<uuid:radiograph_id>/", images.radiograph_image, name="radiograph_image"),
     path("images/<uuid:prediction_id>/map/<slug:label>/", images.prediction_map, name="prediction_map"),
     path("status/", never_cache(system.status), name="status"),
-    path("models/<uuid:model_id>/", system.model_detail, name="model_detail"),
+    path("models/", never_cache(models.model_list), name="model_list"),
+    path("models/<uuid:model_id>/", never_cache(models.model_detail), name="model_detail"),
+    path("models/<uuid:model_id>/figures/<slug:figure>.svg", models.model_figure, name="model_figure"),
     path("about/", system.about, name="about"),
 ]

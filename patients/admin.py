@@ -36,6 +36,23 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
+class LinesInline(admin.TabularInline):
+    """Rows under a row, to be looked at."""
+
+    can_delete = False
+    extra = 0
+    show_change_link = True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields or ()
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 class MembershipInline(admin.TabularInline):
     model = Membership
     extra = 0

@@ -42,11 +42,13 @@ def _flush_may_truncate_the_audit() -> Any:
 
 @pytest.fixture(autouse=True)
 def media_root(settings: Any, tmp_path: Path) -> Path:
-    """Films, and uploads on their way, lie in a fresh folder per test."""
+    """Films, uploads on their way and models lie in fresh folders per test."""
     folder = tmp_path / "media"
     incoming = tmp_path / "incoming"
     folder.mkdir()
     incoming.mkdir()
+    settings.MODEL_ROOT = tmp_path / "models"
+    settings.MODEL_ROOT.mkdir()
     settings.MEDIA_ROOT = folder
     settings.SENDFILE_ROOT = str(folder)
     settings.FILE_UPLOAD_TEMP_DIR = str(incoming)

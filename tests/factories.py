@@ -13,7 +13,17 @@ from typing import Any
 
 from django.utils import timezone
 
-from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction, Radiograph, Report, Study
+from diagnosis.models import (
+    Finding,
+    Job,
+    ModelChange,
+    ModelVersion,
+    OperatingPoint,
+    Prediction,
+    Radiograph,
+    Report,
+    Study,
+)
 from patients.models import Clinic, Membership, Patient, PatientIdentifier, User
 from patients.text import search_name
 
@@ -94,7 +104,8 @@ def job_make(radiograph: Radiograph, kind: str = "prepare", state: str = "queued
 
 
 def model_version_make(version: str = "1.0.0", *, name: str = "test-model", **fields: Any) -> ModelVersion:
-    """The model version of this name and version, made (active, unless told otherwise) on first use."""
+    """The model version of this name and version, made (active, unless told otherwise) on first use, with its history:
+    one that is active or retired was activated."""
     sha256 = hashlib.sha256(f"{name} {version}".encode()).hexdigest()
     labels = [{"key": key, "title": key.capitalize(), "severity": float(key != "normal")} for key in LABELS]
     defaults = {
@@ -105,6 +116,8 @@ def model_version_make(version: str = "1.0.0", *, name: str = "test-model", **fi
     } | fields
     model, created = ModelVersion.objects.get_or_create(name=name, version=version, defaults=defaults)
     if created:
+        if model.status in ("active", "retired"):
+            ModelChange.objects.create(model_version=model, verb="activate", after="active", by="factory")
         OperatingPoint.objects.bulk_create(
             OperatingPoint(model_version=model, label=label, threshold=0.5) for label in LABELS
         )

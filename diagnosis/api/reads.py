@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -21,6 +22,7 @@ from diagnosis import selectors
 from diagnosis.api import filters, serializers
 from diagnosis.models import ModelVersion
 from diagnosis.views import images
+from patients import access
 from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.selectors import patient_read
@@ -80,11 +82,14 @@ class PredictionMapView(APIView):
 
 
 class ModelVersionViewSet(GenericViewSet):
-    """The models that speak or spoke here, for everybody who is signed in."""
+    """The models that speak or spoke here, for everybody who is signed in; those that wait or are on trial, for
+    system administrators."""
 
     serializer_class = serializers.ModelVersionSerializer
     filterset_class = filters.ModelVersionFilter
-    queryset = ModelVersion.objects.all()
+
+    def get_queryset(self) -> QuerySet[ModelVersion]:
+        return ModelVersion.objects.visible_to(self.request.user)
 
     @extend_schema(summary="Model versions, newest first")
     def list(self, request: Request) -> Response:
@@ -96,10 +101,7 @@ class ModelVersionViewSet(GenericViewSet):
         parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH, description="The model version's id, a UUID.")],
     )
     def retrieve(self, request: Request, id: str) -> Response:
-        version = ModelVersion.objects.filter(pk=row_id(id)).first()
-        if version is None:
-            raise ApplicationError("not_found")
-        return Response(self.get_serializer(version).data)
+        return Response(self.get_serializer(access.get_visible(ModelVersion.objects, request.user, pk=id)).data)
 
 
 class StatusView(APIView):

@@ -4,7 +4,7 @@ May import: Django, `patients.models`, `diagnosis.querysets`.
 """
 
 from diagnosis.models.job import Job
-from diagnosis.models.model_version import ModelVersion, OperatingPoint
+from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
 from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.report import Report
@@ -14,6 +14,7 @@ from diagnosis.models.worker import Worker
 __all__ = [
     "Finding",
     "Job",
+    "ModelChange",
     "ModelVersion",
     "OperatingPoint",
     "Prediction",

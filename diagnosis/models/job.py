@@ -30,6 +30,9 @@ class Job(models.Model):
     fence. `attempt` is counted before any byte is decoded. `solo` means that the job runs, or must run next, in a batch
     of one: films of a shared batch that died come back alone, and only deaths alone count towards the limit.
 
+    A `shadow` job is asked of a version on trial beside the active one. It comes after every other job, and neither
+    the film nor the queue that people see depends on it.
+
     Two moves by staff begin a film again whose model input was lost: failed infer → cancelled, and its succeeded
     prepare → queued.
     """
@@ -53,7 +56,8 @@ class Job(models.Model):
     kind = models.CharField(max_length=8, choices=Kind)
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="jobs")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    priority = models.PositiveSmallIntegerField(default=2, help_text="0 emergency, 1 urgent, 2 routine")
+    priority = models.PositiveSmallIntegerField(default=2, help_text="0 emergency, 1 urgent, 2 routine, 9 shadow")
+    shadow = models.BooleanField(default=False, help_text="For a version on trial: its result is shown to nobody.")
     attempt = models.PositiveSmallIntegerField(default=0)
     retries = models.PositiveSmallIntegerField(default=0, help_text="times staff asked for another try")
     solo = models.BooleanField(default=False)

@@ -1,23 +1,34 @@
-"""Which network speaks, and where its numbers become words.
+"""Which network speaks, since when by whose decision, and where its numbers become words.
 
-May import: Django, `patients.models`.
+May import: Django, `patients.models`, `diagnosis.querysets`.
 """
 
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from diagnosis.querysets import ModelVersionQuerySet
 from patients.models import Clinic, User
 
 
 class ModelVersion(models.Model):
-    """A registered model folder. `sha256` is the hash of its weights: a worker refuses any other file."""
+    """A registered model folder.
+
+        registered ─activate─► active ─another is activated, or retire─► retired
+            └────shadow──► shadow ─activate─► active
+
+    `active` reads every new film; a `shadow` version reads them too and is shown to nobody; both may end `retired` and
+    come back. Name and version stand for one recipe for good: weights (`sha256`), labels, preprocessing, calibration
+    and thresholds. The same weights with another calibration are another version.
+    """
 
     class Status(models.TextChoices):
+        REGISTERED = "registered", "Registered"
         SHADOW = "shadow", "Shadow"
         ACTIVE = "active", "Active"
         RETIRED = "retired", "Retired"
@@ -26,22 +37,66 @@ class ModelVersion(models.Model):
     task = models.CharField(max_length=64, default="chest-xray-findings")
     name = models.CharField(max_length=100)
     version = models.CharField(max_length=32)
-    sha256 = models.CharField(max_length=64, unique=True)
+    sha256 = models.CharField(max_length=64, help_text="Of the weights: a worker refuses any other file.")
     card = models.JSONField()
-    folder = models.CharField(max_length=255, help_text="Folder name under the model store, or `bundled/…`.")
-    status = models.CharField(max_length=8, choices=Status, default=Status.SHADOW)
+    folder = models.CharField(max_length=255, help_text="Folder name under the model store.")
+    status = models.CharField(max_length=10, choices=Status, default=Status.REGISTERED)
     approved_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ModelVersionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(fields=["name", "version"], name="model_name_version"),
             models.UniqueConstraint(fields=["task"], condition=Q(status="active"), name="one_active_per_task"),
+            models.CheckConstraint(
+                condition=Q(status__in=["registered", "shadow", "active", "retired"]), name="model_status"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    @property
+    def reference(self) -> str:
+        """How commands name this version."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def since(self) -> datetime:
+        """When it came to the state that it is in."""
+        return max((change.at for change in self.changes.all()), default=self.created_at)
+
+    @property
+    def approval(self) -> ModelChange | None:
+        """The last decision that let it speak, if it ever spoke."""
+        return next((each for each in self.changes.all() if each.after == self.Status.ACTIVE), None)
+
+
+class ModelChange(models.Model):
+    """One step in a version's life. Append only: a trigger refuses any change. What was active before is read here."""
+
+    class Verb(models.TextChoices):
+        REGISTER = "register", "Registered"
+        ACTIVATE = "activate", "Activated"
+        SHADOW = "shadow", "Made a shadow"
+        REPLACE = "replace", "Replaced by another version"
+        RETIRE = "retire", "Retired"
+        ROLLBACK = "rollback", "Activated again by going back"
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="changes")
+    verb = models.CharField(max_length=10, choices=Verb)
+    after = models.CharField(max_length=10, choices=ModelVersion.Status)
+    by = models.CharField(max_length=150, help_text="A username, or who acted without one: `command line: root`.")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_verb_display()} by {self.by}"
 
 
 class OperatingPoint(models.Model):

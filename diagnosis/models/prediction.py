@@ -24,6 +24,7 @@ class Prediction(models.Model):
     radiograph = models.ForeignKey(Radiograph, on_delete=models.PROTECT, related_name="predictions")
     image_sha256 = models.CharField(max_length=64)
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="predictions")
+    shadow = models.BooleanField(default=False, help_text="Made on trial: shown to nobody, also not later.")
     engine = models.CharField(max_length=64)
     urgency = models.FloatField(default=0.0, help_text="max of severity × calibrated probability")
     map_key = models.CharField(max_length=128, blank=True, help_text="class-activation maps of all labels")

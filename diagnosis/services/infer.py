@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 from diagnosis import storage
 from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction
 from diagnosis.services import queue
-from diagnosis.services.models import model_folder, same_numbers
+from diagnosis.services.model_files import model_folder, same_numbers
 from diagnosis.services.presence import Presence
 from mlcore.card import card_from_json
 from mlcore.contracts import ImageArray, InfrastructureError, ModelInput, ModelIntegrityError
@@ -78,10 +78,12 @@ def films_infer(jobs: Sequence[Job]) -> bool:
     are back in the queue and no attempt is counted."""
     try:
         predictor = predictor_for(_model(jobs))
+        if not jobs[0].shadow:
+            _say_able(predictor)
         readable = _read_inputs(jobs, predictor)
         outcomes, timings = films_predict(predictor, list(readable.values()))
     except _INFRASTRUCTURE as error:
-        _say_unable(error)
+        _say_unable(error, shadow=jobs[0].shadow)
         queue.jobs_release(jobs)
         return False
     except Exception as error:
@@ -101,7 +103,6 @@ def predictor_for(model: ModelVersion) -> Predictor:
         raise ModelIntegrityError("the fake engine answers for tests only, never for a patient")
     if not same_numbers(predictor.card, card_from_json(model.card)):
         raise ModelIntegrityError("the card in the model's folder differs from the registered one")
-    PRESENCE.engine, PRESENCE.model_sha256, PRESENCE.note = predictor.engine, model.sha256, ""
     return predictor
 
 
@@ -111,10 +112,8 @@ def warm_up() -> None:
     if model is None:
         PRESENCE.note = "No model is active."
         return
-    if model.sha256 == PRESENCE.model_sha256 and not PRESENCE.note:
-        return
     try:
-        predictor_for(model)
+        _say_able(predictor_for(model))
     except _INFRASTRUCTURE as error:
         _say_unable(error)
 
@@ -139,10 +138,15 @@ def _model(jobs: Sequence[Job]) -> ModelVersion:
     return model
 
 
-def _say_unable(error: Exception) -> None:
+def _say_able(predictor: Predictor) -> None:
+    PRESENCE.engine, PRESENCE.model_sha256, PRESENCE.note = predictor.engine, predictor.card.sha256, ""
+
+
+def _say_unable(error: Exception, *, shadow: bool = False) -> None:
+    """A version on trial that cannot run is a line in the log: nobody waits for it."""
     reason = str(error) if isinstance(error, ModelIntegrityError) else type(error).__name__
-    log.error("The model cannot run: %s.", reason)
-    if not isinstance(error, queue.DATABASE_AWAY):  # whoever reads the note reads it from the database
+    log.error("The model %scannot run: %s.", "on trial " if shadow else "", reason)
+    if not shadow and not isinstance(error, queue.DATABASE_AWAY):  # whoever reads the note reads it from the database
         PRESENCE.note = f"The model cannot run: {reason}."
 
 
@@ -185,13 +189,14 @@ def _result_store(job: Job, outcome: FilmOutcome, predictor: Predictor, timings:
     """Maps first, rows second, all rows or none. Raises StaleFenceError and IntegrityError."""
     model, card = _model([job]), predictor.card
     findings = interpret(outcome.probabilities, card, _operating_points(job))
-    map_key = storage.maps_write(outcome.image_sha256, model.sha256, card.label_keys, outcome.maps)
+    map_key = storage.maps_write(outcome.image_sha256, model.pk, card.label_keys, outcome.maps)
     with transaction.atomic():
         queue.job_finish(job, timings_ms=timings)
         prediction = Prediction.objects.create(
             radiograph=job.radiograph,
             image_sha256=outcome.image_sha256,
             model_version=model,
+            shadow=job.shadow,
             engine=predictor.engine,
             urgency=urgency(findings, card),
             map_key=map_key,

@@ -1,8 +1,9 @@
 """The prepare stage: the only place where the bytes of a film are fully parsed.
 
-Stored original → display image and model input on disk → one transaction: job done, film ready or rejected, Job(infer)
-queued. May import: Django, `diagnosis.models`, `.storage`, `.services.queue`, Keras-free modules of `mlcore`. Runs in
-a child process with time and memory limits; the committed Job(infer) hands over to `diagnosis.services.infer`.
+Stored original → display image and model inputs on disk → one transaction: job done, film ready or rejected, Job(infer)
+queued, and one more for each version on trial. May import: Django, `diagnosis.models`, `.storage`, `.services.queue`,
+Keras-free modules of `mlcore`. Runs in a child process with time and memory limits; the committed Job(infer) hands over
+to `diagnosis.services.infer`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from diagnosis import storage
-from diagnosis.models import Job, Radiograph
+from diagnosis.models import Job, ModelVersion, Radiograph
 from diagnosis.services import queue
 from mlcore.card import card_from_json
-from mlcore.contracts import FilmWarning, ImageRefusedError, InfrastructureError, ModelIntegrityError
+from mlcore.contracts import DecodedImage, FilmWarning, ImageRefusedError, InfrastructureError, ModelIntegrityError
 from mlcore.decode import decode
 from mlcore.display import display_png
 from mlcore.pipeline import Timings
@@ -28,6 +29,8 @@ from patients.errors import ApplicationError
 
 log = logging.getLogger("diagnosis.prepare")
 
+#: Jobs of versions on trial come after everything that somebody waits for.
+SHADOW_PRIORITY = 9
 #: Says nothing about the film, so it costs no attempt.
 _INFRASTRUCTURE = (*queue.DATABASE_AWAY, InfrastructureError, ModelIntegrityError, OSError)
 
@@ -41,6 +44,7 @@ class _Prepared:
     display_key: str = ""
     quality: dict[str, Any] = field(default_factory=dict)
     warnings: list[FilmWarning] = field(default_factory=list)
+    shadows: list[ModelVersion] = field(default_factory=list)
     timings: Timings = field(default_factory=Timings)
 
 
@@ -90,7 +94,23 @@ def _prepare(job: Job) -> _Prepared:
         with prepared.timings.step("preprocess"):
             recipe = card_from_json(job.model_version.card).preprocessing
             storage.input_write(model_input(image, recipe, sha256))
+        prepared.shadows = _shadows_prepare(image, sha256, written=recipe.id)
     return prepared
+
+
+def _shadows_prepare(image: DecodedImage, sha256: str, *, written: str) -> list[ModelVersion]:
+    """The versions on trial that can read the film too, their inputs on disk. Whatever is wrong with one of them, the
+    film goes its way without it."""
+    able = []
+    for model in ModelVersion.objects.filter(status=ModelVersion.Status.SHADOW):
+        try:
+            recipe = card_from_json(model.card).preprocessing
+            if recipe.id != written:
+                storage.input_write(model_input(image, recipe, sha256))
+            able.append(model)
+        except (ModelIntegrityError, ValueError) as error:
+            log.warning("no input for %s on trial: %s", model, error)
+    return able
 
 
 def _ran_out_of_time(error: BaseException | None) -> bool:
@@ -106,7 +126,9 @@ def _commit(job: Job, prepared: _Prepared) -> None:
     with transaction.atomic():
         queue.job_finish(job, timings_ms=prepared.timings.ms)
         _film_move(job.radiograph, prepared)
-        queued = not prepared.code and _infer_queue(job)
+        queued = not prepared.code and job.model_version is not None and _infer_queue(job, job.model_version)
+        for model in prepared.shadows:
+            _infer_queue(job, model, shadow=True)
         queue.job_record(job, outcome=prepared.code or "ok")
     if queued:
         queue.hint_publish(Job.Kind.INFER)
@@ -126,14 +148,12 @@ def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
     )
 
 
-def _infer_queue(job: Job) -> bool:
-    """Queue the model's turn, once per film and model."""
-    if job.model_version is None:
-        return False
-    live = {"radiograph": job.radiograph, "kind": Job.Kind.INFER, "model_version": job.model_version}
+def _infer_queue(job: Job, model: ModelVersion, *, shadow: bool = False) -> bool:
+    """Queue a model's turn, once per film and model."""
+    live = {"radiograph": job.radiograph, "kind": Job.Kind.INFER, "model_version": model}
     if Job.objects.filter(**live).exclude(state__in=[Job.State.FAILED, Job.State.CANCELLED]).exists():
         return False
-    Job.objects.create(**live, priority=job.priority)
+    Job.objects.create(**live, shadow=shadow, priority=SHADOW_PRIORITY if shadow else job.priority)
     return True
 
 

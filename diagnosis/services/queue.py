@@ -51,8 +51,9 @@ class StaleFenceError(Exception):
 
 @transaction.atomic
 def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UUID] = ()) -> list[Job]:
-    """Take up to `limit` waiting jobs, most urgent first, all for one model version: running, one attempt counted,
-    each with a lease and a fence of its own. A job that must run alone comes alone; so does one that happens to."""
+    """Take up to `limit` waiting jobs, most urgent first, all for one model version and all on trial or none: running,
+    one attempt counted, each with a lease and a fence of its own. A job that must run alone comes alone; so does one
+    that happens to."""
     waiting = (
         Job.objects.select_for_update(skip_locked=True)
         .filter(kind=kind, state=Job.State.QUEUED)
@@ -64,7 +65,7 @@ def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UU
         return []
     batch = [first]
     if limit > 1 and not first.solo:
-        batch = list(waiting.filter(model_version=first.model_version_id, solo=False)[:limit])
+        batch = list(waiting.filter(model_version=first.model_version_id, shadow=first.shadow, solo=False)[:limit])
     claimed = Job.objects.filter(pk__in=[job.pk for job in batch])
     claimed.update(
         state=Job.State.RUNNING,

@@ -76,7 +76,7 @@ def _missing_queue() -> int:
     model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
     if model is None:
         return 0
-    asked = Job.objects.filter(radiograph=OuterRef("pk"))
+    asked = Job.objects.filter(radiograph=OuterRef("pk"), shadow=False)
     films = Radiograph.objects.filter(
         ~Exists(asked.filter(Q(kind=Job.Kind.INFER) | Q(model_version=model))), state=Radiograph.State.READY
     ).order_by("created_at")

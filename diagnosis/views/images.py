@@ -56,7 +56,7 @@ def prediction_map(request: HttpRequest, prediction_id: UUID, label: str) -> Htt
     labels, maps = storage.maps_read(prediction.map_key)
     if label not in labels:
         raise ApplicationError("not_found")
-    exclusive = prediction.model_version.card["architecture"].get("exclusive", True)
+    exclusive = prediction.model_version.card.get("architecture", {}).get("exclusive", True)
     layer = overlay_png(_outline(film), finding_map(maps, labels.index(label), exclusive=exclusive))
     return _guarded(HttpResponse(layer, content_type="image/png"))
 

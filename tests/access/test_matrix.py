@@ -15,7 +15,7 @@ from django.urls import URLPattern, get_resolver
 from patients.models import AuditEvent
 from tests.access import table
 from tests.access.table import ROLES, Row, rows
-from tests.access.world import FOREIGN_NAME, OWN_NAME, UNKNOWN, Side, World
+from tests.access.world import FOREIGN_NAME, OWN_NAME, TRIAL_NAME, TRIAL_NUMBER, UNKNOWN, Side, World
 
 HOME_ROWS = [(variant, row) for variant, text in [
     ("", table.PAGES + table.API), ("signed", table.SIGNED), ("open", table.OPEN),
@@ -51,6 +51,7 @@ def db(world: World) -> None:
 def _films_lie_in_their_place(world: World, settings: Any) -> None:
     settings.MEDIA_ROOT = world.media_root
     settings.SENDFILE_ROOT = str(world.media_root)
+    settings.MODEL_ROOT = world.model_root
 
 
 def name_of(case: Any) -> str:
@@ -122,6 +123,39 @@ def test_no_answer_holds_a_patient_whom_the_role_may_not_see(world, case):
             assert role not in BLIND or OWN_NAME not in body, f"{role} at {side}"
 
 
+@pytest.mark.parametrize("case", HOME_ROWS, ids=name_of)
+def test_nobody_is_told_what_a_version_on_trial_said(world, case):
+    variant, row = case
+    for role in ROLES:
+        body = ask(world, role, row, "own", variant).body.decode(errors="replace")
+        assert str(TRIAL_NUMBER) not in body, role
+        assert f"{TRIAL_NUMBER:.0%}".replace("%", " %") not in body, role
+        assert TRIAL_NAME not in body or (role == "system" and "model" in row.route), role
+        for trial in (*world.own.trial.predictions.all(), *world.own.trial.jobs.all()):
+            assert str(trial.pk) not in body, role
+
+
+@pytest.mark.parametrize("row", [Row("GET", route, {}) for route in (
+    "/models/<uuid:model_id>/",
+    "/models/<uuid:model_id>/figures/<slug:figure>.svg",
+    "/api/v1/model-versions/<str:id>/",
+    "/images/<uuid:prediction_id>/map/<slug:label>/",
+    "/api/v1/predictions/<str:id>/",
+    "/api/v1/predictions/<str:id>/map/<str:label>/",
+    "/api/v1/jobs/<str:id>/",
+)], ids=lambda row: row.route)  # fmt: skip
+def test_what_is_on_trial_is_not_found_by_its_id(world, row):
+    kind = next(kind for kind in ("model", "prediction", "job") if kind in row.route)
+    rows = {
+        "model": world.own.trial,
+        "prediction": world.own.trial.predictions.first(),
+        "job": world.own.trial.jobs.first(),
+    }
+    for role in ROLES[1:]:
+        seen = kind == "model" and role == "system"
+        assert ask(world, role, row, "own", given=str(rows[kind].pk)).status_code == (200 if seen else 404), role
+
+
 @pytest.mark.parametrize("headers", [{}, {"HTTP_HX_REQUEST": "true"}], ids=["page", "fragment"])
 @pytest.mark.parametrize("case", HOME_ROWS, ids=name_of)
 def test_whoever_is_shown_a_patient_is_recorded(world, case, headers):
@@ -169,7 +203,7 @@ def test_the_administration_belongs_to_the_system_administrator(world, route, st
 
     filled = re.sub(r"\^|\$", "", route).replace("(?P<app_label>*)", "patients").replace("(?P<url>.*)", "nonsense/")
     if model := re.match(r"/admin/(\w+/\w+)/<", filled):
-        row = apps.get_model(model[1].replace("/", ".")).objects.first()
+        row = apps.get_model(model[1].replace("/", ".")).objects.last()  # the first may be on trial, unseen
         filled = re.sub(r"<[^>]*>", str(row.pk) if row else "1", filled)
     else:
         filled = re.sub(r"<[^>]*>", "1", filled)

@@ -30,6 +30,8 @@ from tests.films import synthetic_film
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 FILM = as_png(synthetic_film(seed=7))
 OWN_NAME, FOREIGN_NAME = "Owenia Ownperson", "Farida Farperson"
+#: A version on trial has read every film, and says this of every label.
+TRIAL_NAME, TRIAL_NUMBER = "trial-reader", 0.4242
 
 
 class Side:
@@ -39,6 +41,7 @@ class Side:
         self.clinic = clinic
         self.patient = factories.patient_make(clinic, name, mrn="7001", birth_year=1961)
         self.model = factories.model_version_make()
+        self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
         self.unsigned = self._study(assigned)
         self.signed = self._study(assigned)
         factories.report_make(self.signed, radiologist)
@@ -52,6 +55,9 @@ class Side:
         factories.job_make(radiograph, "infer", "failed")
         map_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/maps.npz"
         factories.prediction_make(radiograph, self.model, map_key=map_key)
+        factories.job_make(radiograph, "infer", "succeeded", model_version=self.trial, shadow=True)
+        said = dict.fromkeys(factories.LABELS, TRIAL_NUMBER)
+        factories.prediction_make(radiograph, self.trial, map_key=map_key, calibrated=said, shadow=True)
         return study
 
     def ids(self, variant: str) -> dict[str, str]:
@@ -63,7 +69,7 @@ class Side:
             "study": study,
             "radiograph": radiograph,
             "job": radiograph.jobs.get(state="failed"),
-            "prediction": radiograph.predictions.get(),
+            "prediction": radiograph.predictions.get(shadow=False),
             "identifier": self.patient.identifiers.get(),
             "model": self.model,
         }
@@ -92,6 +98,10 @@ class World:
         self._rows_for_the_administration()
         for radiograph in Radiograph.objects.all():
             _files_write(media_root, radiograph)
+        self.model_root = media_root / "models"
+        for model in (self.own.model, self.own.trial):
+            (self.model_root / model.folder / "figures").mkdir(parents=True)
+            (self.model_root / model.folder / "figures" / "roc.svg").write_text("<svg/>")
         self.answers: dict[tuple[Any, ...], HttpResponse] = {}
         for client in (*self.sessions.values(), *self.tokens.values()):
             client.raise_request_exception = False
@@ -146,7 +156,7 @@ def fill(route: str, ids: dict[str, str], given: str | None = None) -> str:
     def value(match: re.Match[str]) -> str:
         folder, name = match["folder"], match["name"]
         kind = name.removesuffix("_id") if name.endswith("_id") else _KIND_OF_FOLDER.get(folder, name)
-        text = fills.pop() if fills else {"label": "pneumonia", **ids}.get(kind, "1")
+        text = fills.pop() if fills else {"label": "pneumonia", "figure": "roc", **ids}.get(kind, "1")
         return f"{folder}/{text}" if folder else text
 
     return _PARAMETER.sub(value, route)

@@ -11,8 +11,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from diagnosis.models import Job, Prediction, Radiograph, Study
-from diagnosis.services.models import model_register
-from mlcore.registry import bundled_folder
+from diagnosis.services.models import bundled_register
 from patients.models import AuditEvent
 from tests import factories as make
 from tests.api.problems import assert_problem
@@ -410,7 +409,7 @@ def test_a_film_that_cannot_be_used_is_rejected_after_its_upload(name, client, d
 
 
 def test_a_good_film_becomes_ready_and_waits_for_the_model(client, patient, prepare_all):
-    model_register(folder=bundled_folder())
+    bundled_register()
     url = send(client, patient).json()["radiographs"][0]["url"]
     prepare_all()
     shown = client.get(url).json()

@@ -13,7 +13,7 @@ import pytest
 from diagnosis.models import Job, ModelVersion, Radiograph
 from diagnosis.services import infer
 from diagnosis.services.intake import study_create
-from diagnosis.services.models import model_register
+from diagnosis.services.models import model_activate, model_register
 from diagnosis.services.prepare import prepare_next
 from diagnosis.services.presence import Presence
 from diagnosis.uploads import FilmUpload
@@ -64,12 +64,12 @@ def film(upload_of: UploadOf) -> FilmUpload:
 @pytest.fixture
 def model(db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, hints: list[str]) -> ModelVersion:
     """An active model whose predictor reads the film's id out of its pixels."""
-    settings.MODEL_ROOT = tmp_path / "models"
-    settings.MODEL_ROOT.mkdir()
     settings.PREDICTOR_LOADER = "tests.diagnosis.predictors.load_reader"
     settings.ALLOW_FAKE_RESULTS = True
     monkeypatch.setattr(infer, "PRESENCE", Presence())
-    registered = model_register(folder=model_folder_make(settings.MODEL_ROOT / "reader"))
+    registered = model_activate(
+        model=model_register(folder=model_folder_make(tmp_path / "reader"), by="test"), by="test"
+    )
     hints.clear()
     return registered
 

@@ -13,7 +13,7 @@ from diagnosis import storage
 from diagnosis.models import Finding, Job, OperatingPoint, Prediction
 from diagnosis.services import infer, queue
 from diagnosis.services.infer import infer_waiting
-from diagnosis.services.models import model_folder
+from diagnosis.services.model_files import model_folder
 from mlcore.card import WEIGHTS_FILE
 from mlcore.contracts import InfrastructureError
 from mlcore.predictors.fake import FakePredictor

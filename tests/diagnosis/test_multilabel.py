@@ -13,7 +13,7 @@ from diagnosis import storage
 from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction
 from diagnosis.services import infer
 from diagnosis.services.infer import infer_waiting
-from diagnosis.services.models import model_register
+from diagnosis.services.models import model_activate, model_register
 from diagnosis.services.presence import Presence
 from tests.mlcore.fourteen import TRAINED, fourteen_folder
 
@@ -30,7 +30,7 @@ def fourteen(db: None, folder: Path, settings: Any, monkeypatch: pytest.MonkeyPa
     settings.MODEL_ROOT = folder.parent
     settings.INFER_ENGINE = "keras"
     monkeypatch.setattr(infer, "PRESENCE", Presence())
-    return model_register(folder=folder)
+    return model_activate(model=model_register(folder=folder, by="test"), by="test")
 
 
 @pytest.fixture

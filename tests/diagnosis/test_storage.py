@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_a_model_input_that_is_gone_or_damaged_is_said_so(media_root, damage):
 
 def test_maps_read_back_with_their_labels(media_root):
     maps = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    key = storage.maps_write(SHA256, "ab" * 32, ("normal", "pneumonia", "effusion"), maps)
+    key = storage.maps_write(SHA256, uuid.UUID(int=7), ("normal", "pneumonia", "effusion"), maps)
     labels, found = storage.maps_read(key)
     assert labels == ("normal", "pneumonia", "effusion")
     assert (found == maps).all()

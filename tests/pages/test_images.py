@@ -28,7 +28,7 @@ def predicted(patient):
     maps = np.zeros((7, 7, 2), np.float32)
     maps[1, 5, 1] = 4.0
     return factories.prediction_make(
-        film, map_key=storage.maps_write(film.sha256, "a" * 64, ["normal", "pneumonia"], maps)
+        film, map_key=storage.maps_write(film.sha256, uuid4(), ["normal", "pneumonia"], maps)
     )
 
 

@@ -1,6 +1,6 @@
 """`manage.py setup`: everything between installing the program and starting its processes.
 
-Migrations, static files, start-up checks, the bundled model. Safe to repeat. May import: `cxrsite.demo`.
+Migrations, static files, start-up checks, the bundled model. Safe to repeat. May import: `diagnosis.services`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from cxrsite.demo import bundled_model_register
+from diagnosis.services.models import bundled_register
 from mlcore.contracts import ModelIntegrityError
 
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
         self._collect_static()
         try:
-            model = bundled_model_register()
+            model = bundled_register()
         except ModelIntegrityError as error:
             raise CommandError(f"The bundled model cannot be used: {error}. Install the program again.") from error
         if model:

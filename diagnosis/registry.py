@@ -1,0 +1,71 @@
+"""What is read of model versions: all of them, the one that a name means, and how a version on trial does.
+
+Counts and names only, no patient data. May import: Django, `diagnosis.models`. Goes to: views, admin, commands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Value, When
+
+from diagnosis.models import Finding, Job, ModelVersion
+
+
+def models_read() -> QuerySet[ModelVersion]:
+    """Every version with its history, the active one first, then those on trial, newest first: two queries."""
+    rank = Case(*(When(status=state, then=Value(rank)) for rank, state in enumerate(_IN_USE)), default=Value(9))
+    return ModelVersion.objects.prefetch_related("changes").order_by(rank, "-created_at")
+
+
+_IN_USE = (ModelVersion.Status.ACTIVE, ModelVersion.Status.SHADOW)
+
+
+def models_named(text: str) -> list[ModelVersion]:
+    """The versions that `text` may mean: NAME@VERSION, NAME, or at least six letters of the weights' sha256."""
+    name, _, version = text.rpartition("@")
+    if name:
+        return list(models_read().filter(name=name, version=version))
+    meant = Q(name=text)
+    if len(text) >= 6:
+        meant |= Q(sha256__startswith=text.lower())
+    return list(models_read().filter(meant))
+
+
+def trial_compared(model: ModelVersion) -> list[dict[str, Any]]:
+    """What a version said on trial beside what the active one said of the same films, label by label: one query.
+
+    Keys: label, films, both (at or above their thresholds), neither, only_trial, only_active, agreement (a share).
+    """
+    said = Finding.objects.filter(
+        label=OuterRef("label"),
+        prediction__radiograph=OuterRef("prediction__radiograph"),
+        prediction__model_version__status=ModelVersion.Status.ACTIVE,
+        prediction__shadow=False,
+    )
+    absent = Finding.Word.ABSENT
+    rows = (
+        Finding.objects.filter(prediction__model_version=model, prediction__shadow=True)
+        .annotate(other=Subquery(said.values("word")[:1]))
+        .exclude(other=None)
+        .order_by("label")
+        .values("label")
+        .annotate(
+            films=Count("pk"),
+            both=Count("pk", filter=~Q(word=absent) & ~Q(other=absent)),
+            neither=Count("pk", filter=Q(word=absent, other=absent)),
+            only_trial=Count("pk", filter=~Q(word=absent) & Q(other=absent)),
+            only_active=Count("pk", filter=Q(word=absent) & ~Q(other=absent)),
+        )
+    )
+    return [row | {"agreement": (row["both"] + row["neither"]) / row["films"]} for row in rows]
+
+
+def trial_progress(model: ModelVersion) -> dict[str, int]:
+    """How many films a version has read on trial, how many wait for it, and where it failed: one query."""
+
+    def count(state: str) -> Count:
+        return Count("pk", filter=Q(state=state))
+
+    jobs = Job.objects.filter(model_version=model, shadow=True, kind=Job.Kind.INFER)
+    return jobs.aggregate(read=count("succeeded"), waiting=count("queued"), failed=count("failed"))
