@@ -46,8 +46,8 @@ def fit(run: Run, train: Samples, val: Samples) -> None:
                 continue
             for layer in tuned:
                 layer.trainable = phase == "tune"
-            if not network.trainable_variables:
-                raise TrainingError("This network has nothing to train beside its frozen parts.")
+            if phase == "head" and not tuned:
+                raise TrainingError("This network has no frozen part to train a head on: plan no head epochs.")
             trainer.compile(_optimizer(plan, rate, (last - first) * len(batches)), _loss(task, plan, weights))
             trainer.optimizer.build(trainer.trainable_variables)
             if done > first:

@@ -113,23 +113,24 @@ class Run:
         """The run that is in `out`, or a new one. Raises TrainingError if that was another run."""
         from mlcore.training.devices import machine
 
+        films = split_summary(samples.films, task, samples.left_out)
         facts = {
             "plan": asdict(plan),
             "task": {"key": task.key, "labels": list(task.labels), "exclusive": task.exclusive},
-            "network": f"{build.__module__}.{build.__qualname__}",
-            "films": split_summary(samples.films, task, samples.left_out),
+            "network": f"{build.__module__}.{getattr(build, '__qualname__', type(build).__qualname__)}",
+            "split": films.pop("split_sha256"),
         }
         out.mkdir(parents=True, exist_ok=True)
         path = out / "run.json"
         if not path.exists():
-            return cls(out, plan, task, build, {**facts, **machine()})
+            return cls(out, plan, task, build, {**facts, "films": films, **machine()})
         stored = json.loads(path.read_text(encoding="utf-8"))
-        facts = json.loads(json.dumps(facts))
-        for name in facts:
-            if stored.get(name) != facts[name]:
-                different = _difference(stored.get(name), facts[name])
+        for name, asked in facts.items():
+            if stored.get(name) != asked:
+                different = _difference(stored.get(name), asked)
                 raise TrainingError(f"{out} holds a run with another {name}{different}: choose another folder.")
-        run = cls(out, plan, task, build, {k: stored[k] for k in (*facts, "machine", "versions")}, stored["log"])
+        log = stored.pop("log")
+        run = cls(out, plan, task, build, {name: stored[name] for name in (*facts, "films", *machine())}, log)
         run._settle()
         return run
 
@@ -216,7 +217,7 @@ def train(samples: Samples, task: Task, plan: Plan, out: Path, build: Build | No
         raise TrainingError(f"Training needs films of the task {task.key!r} in both the train and the val split.")
     if samples.pictures.shape[1:] != plan.spec.size:
         raise TrainingError(f"The films are {samples.pictures.shape[1:]} pixels, the plan asks for {plan.spec.size}.")
-    run = Run.open(out, plan, task, build or default_build, held)
+    run = Run.open(out, plan, task, build or default_build, samples)
     if not run.finished:
         from mlcore.training.fit import fit
 

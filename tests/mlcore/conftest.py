@@ -25,7 +25,7 @@ COLUMNS = ("file", "label", "split", "group_id", "source_dataset", "source_repo"
 HELD = {"children": ("normal", "pneumonia"), "adults": LABEL_KEYS}
 
 
-def tiny_backbone(input_shape: tuple[int, ...], include_top: bool, weights: None) -> Any:
+def tiny_backbone(input_shape: tuple[int, ...], include_top: bool, weights: str | None) -> Any:
     """A convolutional network of a second's training, with batch normalisation as the real ones have."""
     import keras
 
@@ -35,7 +35,10 @@ def tiny_backbone(input_shape: tuple[int, ...], include_top: bool, weights: None
         features = keras.layers.Conv2D(filters, 3, strides=4, padding="same")(features)
         features = keras.layers.BatchNormalization()(features)
         features = keras.layers.ReLU()(features)
-    return keras.Model(film, features)
+    backbone = keras.Model(film, features)
+    if weights is not None:
+        backbone.load_weights(weights)
+    return backbone
 
 
 BACKBONES["tiny"] = Backbone(f"{__name__}.tiny_backbone", 64, "tf")
