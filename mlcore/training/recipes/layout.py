@@ -17,7 +17,7 @@ _NAMES = {"accuracy": "accuracy", "macro_auroc": "macro AUROC"}
 
 def sections(document: Document) -> list[Section]:
     parts = [_paper(document), _beside(document), _differences(document), _systems(document), _within(document)]
-    return [*parts, *_paired(document), *_making(document)]
+    return [*parts, *_findings(document), *_paired(document), *_making(document)]
 
 
 def _paper(document: Document) -> Section:
@@ -111,6 +111,23 @@ def _within(document: Document) -> Section:
     return Section(
         "Within each source", [], [Table(columns, rows, f"Split {document['split']}, one source at a time.")]
     )
+
+
+def _findings(document: Document) -> list[Section]:
+    """Every finding by itself, where a film may have several."""
+    rows = [
+        [
+            system["system"], label.replace("_", " "), pooled["labels"][label], pooled["films"],
+            *(pooled["figures"].get(f"{name}.{label}") for name in ("auroc", "sensitivity", "specificity")),
+        ]
+        for system in document["systems"]
+        if not system["evaluation"]["exclusive"]
+        for pooled in [system["evaluation"]["parts"]["pooled"]]
+        for label in system["labels"]
+    ]  # fmt: skip
+    columns = ("system", "finding", "films with it", "films", "AUROC", "sensitivity", "specificity")
+    caption = f"Split {document['split']}; thresholds from validation (Youden's index). Intervals: 95 %, by patient."
+    return [Section("Every finding", [], [Table(columns, rows, caption)])] if rows else []
 
 
 def _paired(document: Document) -> list[Section]:

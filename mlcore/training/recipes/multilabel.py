@@ -46,16 +46,12 @@ def protocol_of(study: Study, labels: tuple[str, ...]) -> list[str]:
         label: {split: sum(label in film.findings for film in own) for split, own in counts.items()}
         for label in CHESTXRAY14.labels
     }
-    left_out = [
-        f"{label.replace('_', ' ')} ({of['val']} val, {of[study.split]} {study.split})"
-        for label, of in held.items()
-        if label not in labels
-    ]
+    left_out = [f"{label.replace('_', ' ')} ({_counted(of)})" for label, of in held.items() if label not in labels]
     lines = [
         f"{len(counts['train']):,} films teach here, of the 112,120 of ChestX-ray14: what is shown is that the system "
         "runs, not how good it is.",
         f"The mean is over {len(labels)} findings, the paper's over 14: "
-        + ", ".join(f"{label.replace('_', ' ')} ({held[label]['train']} train)" for label in labels) + ".",
+        + ", ".join(f"{label.replace('_', ' ')} ({_counted(held[label])})" for label in labels) + ".",
     ]  # fmt: skip
     if left_out:
         lines.append(
@@ -65,3 +61,8 @@ def protocol_of(study: Study, labels: tuple[str, ...]) -> list[str]:
     if study.options.limit is not None:
         lines.append("A trial on part of the films: its figures say nothing.")
     return lines
+
+
+def _counted(films: dict[str, int]) -> str:
+    """ "98 train, 19 val, 24 test"."""
+    return ", ".join(f"{count} {split}" for split, count in films.items())
