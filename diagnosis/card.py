@@ -99,6 +99,65 @@ def card_subgroups(card: Mapping[str, Any]) -> list[Row]:
     return [Row(f"{each['by'].capitalize()}: {each['name']}", _subgroup(each)) for each in found]
 
 
+def card_statement(card: Mapping[str, Any]) -> str:
+    """What the pooled validation accuracy can and cannot mean, as the evaluation wrote it; empty without one."""
+    return str(card.get("metrics", {}).get("val", {}).get("statement") or "")
+
+
+def card_accuracies(card: Mapping[str, Any]) -> list[Row]:
+    """Accuracy of the model on validation films beside that of the baseline that knows only the data set."""
+    return [
+        Row(
+            _words(name),
+            [
+                str(part.get("films", 0)),
+                spread(part["figures"]["accuracy"]),
+                _plain(_blind(part, "source_only")),
+                _plain(_blind(part, "always_normal")),
+            ],
+        )
+        for name, part in _parts(card, "val").items()
+        if "accuracy" in part.get("figures", {})
+    ]
+
+
+def card_calibration(card: Mapping[str, Any]) -> list[Row]:
+    """Calibration error before and after calibration, and the Brier score, in every group of the test films."""
+    split, _ = _headline(card)
+    return [
+        Row(
+            _words(name),
+            [
+                str(part.get("films", 0)),
+                spread(part.get("before", {}).get("figures", {}).get("ece")),
+                spread(part["figures"]["ece"]),
+                spread(part["figures"].get("brier")),
+            ],
+        )
+        for name, part in _parts(card, split).items()
+        if "ece" in part.get("figures", {})
+    ]
+
+
+def card_robustness(card: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
+    """Columns, and a row for every change of the films: macro AUROC in each source, share of films whose word moved."""
+    split, _ = _headline(card)
+    found = card.get("metrics", {}).get(split, {}).get("robustness") or {}
+    whole = found.get("as_they_are", {})
+    if not whole:
+        return [], []
+    rows = [Row("Films as they are", [*(_plain(whole[name]) for name in whole), "–"])]
+    rows += [
+        Row(
+            f"{_words(kind)} {step['strength']}",
+            [*(_plain(step["auroc"].get(name)) for name in whole), _share(step["words"])],
+        )
+        for kind, steps in found.get("changes", {}).items()
+        for step in steps
+    ]
+    return [*(_words(name) for name in whole), "Films with another word"], rows
+
+
 def card_line(card: Mapping[str, Any]) -> str:
     """The main figures in one line: `test macro AUROC 0.90 pooled (n 843), 0.80 within NIH (n 308)`."""
     split, _ = _headline(card)
@@ -170,6 +229,14 @@ def _subgroup(group: Mapping[str, Any]) -> list[str]:
     if group.get("too_few"):
         told[0] = str(group["too_few"])
     return [str(group.get("films", 0)), *told]
+
+
+def _blind(part: Mapping[str, Any], name: str) -> float | None:
+    return part.get("baselines", {}).get(name, {}).get("accuracy")
+
+
+def _words(key: str) -> str:
+    return (key[:1].upper() + key[1:]).replace("_", " ")
 
 
 def _count(part: Mapping[str, Any], label: str) -> str:

@@ -55,6 +55,11 @@ class Chart:
         return [(tick, _y(tick / 100)) for tick in TICKS]
 
     @property
+    def is_quiet(self) -> bool:
+        """Was the finding below its threshold on every film?"""
+        return all(point.facts["word"] == "absent" for series in self.series for point in series.points)
+
+    @property
     def one_day(self) -> bool:
         return self.first.date() == self.last.date()
 

@@ -20,14 +20,18 @@ from patients.models import User
 #: (film younger than … seconds, seconds between two looks)
 POLL_BY_AGE = ((20, 1), (120, 2), (600, 5))
 
+#: A model with more findings than this shows those below their thresholds on request.
+FEW_FINDINGS = 6
+
 #: The queues in the order a film passes them, as pages name them.
 QUEUES = (("prepare", "To be checked"), ("infer", "For the model"))
 
 
 def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     """Give each film (of `selectors.radiographs_read`) what the templates show: `status`, `prediction` (of
-    the active model, else the newest, or None), `others`, its `findings` in reading order, those with a map (`mapped`),
-    the `headline`, and `poll_seconds` while work is open.
+    the active model, else the newest, or None), `others`, its `findings` in reading order (of a model with many, those
+    below their thresholds apart: `quiet_findings`), those with a map (`mapped`), the `headline`, and `poll_seconds`
+    while work is open.
 
     Returns `selectors.status_read()`, which was needed on the way, with the sentence `no_worker` and the `busy`
     queues added.
@@ -41,9 +45,10 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
         film.status = film_status(film, hidden=hidden, queue=queue)
         film.prediction = _foremost(film.shown_predictions)
         film.others = [each for each in film.shown_predictions if each is not film.prediction]
-        film.findings = _findings_in_order(film.prediction) if film.prediction else []
-        film.mapped = [finding for finding in film.findings if finding.label != NORMAL]
-        film.headline = headline(film.prediction, film.findings) if film.prediction else ""
+        findings = _findings_in_order(film.prediction) if film.prediction else []
+        film.findings, film.quiet_findings = _folded(findings)
+        film.mapped = [finding for finding in findings if finding.label != NORMAL]
+        film.headline = headline(film.prediction, findings) if film.prediction else ""
         film.poll_seconds = _poll_seconds(film) if film.status.is_open else 0
     busy = [
         (kind, title) for kind, title in QUEUES if system["queues"][kind]["queued"] + system["queues"][kind]["running"]
@@ -64,6 +69,14 @@ def _findings_in_order(prediction: Prediction) -> list[Finding]:
         prediction.findings.all(),
         key=lambda finding: (finding.label == NORMAL, order.index(finding.word), -finding.calibrated),
     )
+
+
+def _folded(findings: list[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """Of many findings those that speak come first, the others are folded away; a few are all shown."""
+    if len(findings) <= FEW_FINDINGS:
+        return findings, []
+    speaking = [finding for finding in findings if finding.word != Finding.Word.ABSENT]
+    return speaking, [finding for finding in findings if finding.word == Finding.Word.ABSENT]
 
 
 def _poll_seconds(film: Radiograph) -> int:

@@ -19,7 +19,7 @@ from diagnosis.charts import history_charts
 from diagnosis.forms import WorklistForm
 from diagnosis.models import Job, Radiograph, Study
 from diagnosis.services import queue
-from diagnosis.views.common import films_context, films_judge
+from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge
 from patients import access
 from patients.access import Action
 from patients.audit import audit_list, audit_record
@@ -108,10 +108,13 @@ def patient_detail(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     audit_record(user=request.user, verb="read", target=patient, clinic=patient.clinic, patient=patient)
     studies = list(selectors.studies_read(request.user).filter(patient=patient)[:100])
     films_judge(request.user, [film for study in studies for film in study.films])
+    charts = history_charts(selectors.patient_history(user=request.user, patient=patient))
+    quiet = [chart for chart in charts if chart.is_quiet] if len(charts) > FEW_FINDINGS else []
     context: dict[str, Any] = {
         "patient": patient,
         "studies": studies,
-        "charts": history_charts(selectors.patient_history(user=request.user, patient=patient)),
+        "charts": [chart for chart in charts if chart not in quiet],
+        "quiet_charts": quiet,
         "may_send": access.can_at(request.user, Action.STUDY_UPLOAD, patient.clinic),
         "may_edit": access.can_at(request.user, Action.PATIENT_EDIT, patient.clinic),
     }

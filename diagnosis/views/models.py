@@ -44,6 +44,7 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
     model = access.get_visible(models_read().prefetch_related("operating_points"), request.user, pk=model_id)
     thresholds = {point.label: point.threshold for point in model.operating_points.all() if point.clinic_id is None}
     measured_on, points = cards.card_thresholds(model.card, thresholds)
+    robustness_columns, robustness = cards.card_robustness(model.card)
     context: dict[str, Any] = {
         "model": model,
         "card": model.card,
@@ -53,6 +54,13 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "point_columns": ["Threshold", "Sensitivity", "Specificity"],
         "subgroups": cards.card_subgroups(model.card),
         "subgroup_columns": ["Films", *cards.SUBGROUPS.values()],
+        "calibration": cards.card_calibration(model.card),
+        "calibration_columns": ["Films", "Error (ECE) before", "After", "Brier score after"],
+        "statement": cards.card_statement(model.card),
+        "accuracies": cards.card_accuracies(model.card),
+        "accuracy_columns": ["Films", "This model", "Knowing only the data set", "Always “normal”"],
+        "robustness_columns": robustness_columns,
+        "robustness": robustness,
         "pictures": cards.card_pictures(model.card, figure_names(model)),
         "words": list(WORD_RULES.items()),
     }

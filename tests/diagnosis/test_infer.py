@@ -205,7 +205,7 @@ def test_a_card_with_another_calibration_predicts_nothing(model, prepared):
 
 def test_a_model_that_cannot_run_does_not_stop_another(model, prepared):
     broken = type(model).objects.create(
-        name="broken", version="1", sha256="cd" * 32, card=model.card, folder="none", status="shadow"
+        name="broken", version="1", sha256="cd" * 32, card=model.card, folder="none", status="retired"
     )
     good = prepared()
     Job.objects.create(radiograph=good.radiograph, kind="infer", model_version=broken, priority=0)
