@@ -7,9 +7,8 @@ May import: NumPy, tqdm, `mlcore.training`; no Keras here: every network is trai
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,88 +16,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mlcore.backbones import BACKBONES, Architecture
+from mlcore.backbones import Architecture
 from mlcore.training.apart import ApartError, apart
-from mlcore.training.costs import costs
+from mlcore.training.costs import costs, leaves
 from mlcore.training.dataset import split_summary
 from mlcore.training.evaluate import baselines
 from mlcore.training.films import Film, TrainingError
 from mlcore.training.leaderboard import RULE, board, choose
-from mlcore.training.report import replace_text, to_json
+from mlcore.training.report import to_json
 from mlcore.training.statistics import REPLICATES
+from mlcore.training.study import Folder, Row, Study, in_words, read, side, starting_weights, write
 from mlcore.training.tasks import TASKS, Task
 from mlcore.training.train import Plan, load_scores
 
-_BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 #: `apart`, or a plain call in tests: function, its arguments, and what to look at meanwhile.
 Runner = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """Every choice of a comparison. `plan` is the budget; backbone, size, weights and seed are filled in per run.
-
-    `size` 0 gives every network its native side. `weights`: "imagenet", "none", a file, or a folder with one file per
-    network. `beside` are rows (network, weights) that are shown but cannot win.
-    """
-
-    networks: tuple[str, ...]
-    plan: Plan
-    task: str = "three"
-    size: int = 0
-    weights: str = "imagenet"
-    seeds: tuple[int, ...] = (1,)
-    beside: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in [*self.networks, *(name for name, _ in self.beside)]:
-            if name not in BACKBONES:
-                raise TrainingError(f"There is no network {name!r}. Choose among {', '.join(BACKBONES)}.")
-        if not self.networks or not self.seeds:
-            raise TrainingError("A comparison needs at least one network and one seed.")
-
-    @property
-    def rows(self) -> list[Row]:
-        own = [Row(name, name, self.weights, True) for name in dict.fromkeys(self.networks)]
-        words = {"none": "scratch", "imagenet": "imagenet"}
-        return own + [
-            Row(f"{name}-{words.get(given, 'pretrained')}", name, given, False) for name, given in self.beside
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """Without folders of this machine, and without what differs from run to run."""
-        budget = {k: v for k, v in asdict(self.plan).items() if k not in ("backbone", "size", "weights", "seed")}
-        beside = [(name, _in_words(given)) for name, given in self.beside]
-        return {**asdict(self), "plan": budget, "weights": _in_words(self.weights), "beside": beside}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the leaderboard: a network with its starting weights; `takes_part` in the choice of the winner."""
-
-    name: str
-    network: str
-    weights: str
-    takes_part: bool
-
-
-class Folder:
-    """The files of a comparison."""
-
-    def __init__(self, out: Path) -> None:
-        self.out, self.cache, self.model = out, out / "cache", out / "model"
-        self.study, self.rule, self.choice, self.opened, self.served = (
-            out / f"{name}.json" for name in ("study", "rule", "choice", "opened", "served")
-        )
-
-    def run(self, row: Row, seed: int) -> Path:
-        return self.out / "runs" / f"{row.name}-seed{seed}"
-
-    def outcome(self, row: Row, seed: int) -> Path:
-        return self.run(row, seed) / "outcome.json"
-
-    def costs(self, network: str, size: int) -> Path:
-        return self.out / "costs" / f"{network}-{size}.json"
 
 
 def compare(
@@ -116,22 +48,25 @@ def compare(
         raise TrainingError("A comparison needs films in the test split.")
     folder = Folder(out)
     _begin(folder, study, films, replicates)
+    _train_all(folder, study, films, run)
     prices = _prices(folder, study, run)
-    _train_all(folder, study, known, prices, run)
     rows = finished(folder, study)
     train, val = ([f for f in known if f.split == split] for split in ("train", "val"))
     val, on_val = _scores({row.name: [folder.run(row, s) / "val.scores.npz" for s in study.seeds] for row in rows}, val)
     if not folder.choice.exists():
-        _write(folder.choice, {**_chosen(study, on_val, val, task, prices, replicates), "at": _now()})
+        write(folder.choice, {**_chosen(study, on_val, val, task, prices, replicates), "at": _now()})
     if not folder.opened.exists():
-        _write(folder.opened, {"at": _now(), "test_films": len(test), "after": folder.choice.name})
-    test, on_test = _scores({row.name: [_on_test(folder, study, row, s, test, run) for s in study.seeds]
-                             for row in rows}, test)  # fmt: skip
+        write(folder.opened, {"at": _now(), "test_films": len(test), "after": folder.choice.name})
+    on_disk = {row.name: [folder.run(row, s) / "test.scores.npz" for s in study.seeds] for row in rows}
+    missing = [path for several in on_disk.values() for path in several if not path.exists()]
+    if missing:
+        run(_score, films, study.task, missing, folder.cache)
+    test, on_test = _scores(on_disk, test)
     if not folder.served.exists():
-        _write(folder.served, run(_serve, folder.out, study, films, replicates))
+        write(folder.served, run(_serve, folder.out, study, films, replicates))
     boards = {
         split: board(own, task, {**given, "source_only": [baselines(own, train, task)["source_only"]]},
-                     reference=_read(folder.choice)["winner"], replicates=replicates)
+                     reference=read(folder.choice)["winner"], replicates=replicates)
         for split, own, given in (("val", val, on_val), ("test", test, on_test))
     }  # fmt: skip
     return document(folder, study, prices, boards, confusion(test, task, on_test))
@@ -143,10 +78,10 @@ def document(
     """All that is known, as plain JSON."""
     rows = {}
     for row in study.rows:
-        outcomes = {str(seed): _read(folder.outcome(row, seed)) for seed in study.seeds}
+        outcomes = {str(seed): read(folder.outcome(row, seed)) for seed in study.seeds}
         rows[row.name] = {
             **asdict(row),
-            "weights": _in_words(row.weights),
+            "weights": in_words(row.weights),
             "size": side(study, row),
             "costs": prices[row.network],
             "runs": outcomes,
@@ -154,10 +89,11 @@ def document(
             "confusion": confusions.get(row.name),
             **{split: found["rows"].get(row.name) for split, found in boards.items()},
         }
-    stored = {name: _read(getattr(folder, name)) for name in ("study", "rule", "choice", "opened", "served")}
+    stored = {name: read(getattr(folder, name)) for name in ("study", "rule", "choice", "opened", "served")}
     return {
         **stored,
         "labels": list(TASKS[study.task].labels),
+        "films": read(folder.run(finished(folder, study)[0], study.seeds[0]) / "run.json")["films"],
         "rows": rows,
         "differences": {split: found["differences"] for split, found in boards.items()},
         "source_only": {split: found["rows"]["source_only"] for split, found in boards.items()},
@@ -168,26 +104,7 @@ def document(
 def finished(folder: Folder, study: Study) -> list[Row]:
     """The rows that were trained with every seed."""
     return [row for row in study.rows
-            if all("reason" not in _read(folder.outcome(row, seed)) for seed in study.seeds)]  # fmt: skip
-
-
-def side(study: Study, row: Row) -> int:
-    return study.size or BACKBONES[row.network].side
-
-
-def starting_weights(network: str, given: str) -> str:
-    """What `Plan.weights` needs: of a folder the file that belongs to `network`, named as Keras names it.
-
-    Raises TrainingError where there is none: equal conditions allow no network another start.
-    """
-    if given in ("imagenet", "none") or Path(given).is_file():
-        return given
-    pattern = re.compile("_?".join(network.split("_")) + r"[_.].*no_?top.*h5$")
-    files = sorted(Path(given).iterdir()) if Path(given).is_dir() else []
-    found = [file for file in files if pattern.match(file.name.lower().replace("-", "_"))]
-    if not found:
-        raise TrainingError(f"There are no weights of {network} (without top) in {given}.")
-    return str(found[0])
+            if all("reason" not in read(folder.outcome(row, seed)) for seed in study.seeds)]  # fmt: skip
 
 
 def confusion(films: Sequence[Film], task: Task, scores: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -207,11 +124,11 @@ def _begin(folder: Folder, study: Study, films: Sequence[Film], replicates: int)
     """Study and rule are on disk before anything is trained; another study or rule in the folder is refused."""
     facts = json.loads(to_json({**study.to_json(), "films": split_summary(films, TASKS[study.task])}))
     for path, name, new in ((folder.study, None, facts), (folder.rule, "rule", RULE)):
-        if path.exists() and (_read(path)[name] if name else _read(path)) != new:
+        if path.exists() and (read(path)[name] if name else read(path)) != new:
             raise TrainingError(f"{folder.out} holds another comparison. Choose another --out, or empty that folder.")
     if not folder.rule.exists():
-        _write(folder.rule, {"rule": RULE, "replicates": replicates, "at": _now()})
-    _write(folder.study, facts)
+        write(folder.rule, {"rule": RULE, "replicates": replicates, "at": _now()})
+    write(folder.study, facts)
 
 
 def _prices(folder: Folder, study: Study, run: Runner) -> dict[str, Any]:
@@ -221,23 +138,21 @@ def _prices(folder: Folder, study: Study, run: Runner) -> dict[str, Any]:
         path = folder.costs(row.network, side(study, row))
         if not path.exists():
             try:
-                _write(path, run(costs, _served(study, row)))
+                write(path, run(costs, _served(study, row)))
             except ApartError as error:
                 prices[row.network] = {"reason": str(error)}
                 continue
-        prices[row.network] = _read(path)
+        prices[row.network] = read(path)
     return prices
 
 
-def _train_all(
-    folder: Folder, study: Study, films: Sequence[Film], prices: Mapping[str, Any], run: Runner
-) -> None:  # fmt: skip
+def _train_all(folder: Folder, study: Study, films: Sequence[Film], run: Runner) -> None:
     """Every run that has no outcome yet; failed ones get another try until the winner is chosen."""
     todo = [(row, seed) for row in study.rows for seed in study.seeds]
-    with _Bar(folder, todo, study.plan.total, prices) as bar:
+    with _Bar(folder, todo, study.plan.total) as bar:
         for row, seed in todo:
             path = folder.outcome(row, seed)
-            if path.exists() and (folder.choice.exists() or "reason" not in _read(path)):
+            if path.exists() and (folder.choice.exists() or "reason" not in read(path)):
                 continue
             plan = replace(study.plan, backbone=row.network, size=side(study, row), weights=row.weights, seed=seed)
             bar.name(f"{row.name}, seed {seed}")
@@ -246,8 +161,26 @@ def _train_all(
             except (ApartError, TrainingError) as error:
                 outcome = {"reason": str(error)}
                 tqdm.write(f"{row.name}, seed {seed}, failed: {error}")
-            _write(path, outcome)
+            write(path, outcome)
             bar.update()
+
+
+def network(task: Task, plan: Plan) -> Any:
+    """The engine's network; one that starts from nothing forgets the statistics of its batches within ten steps.
+
+    Keras' own networks remember 100 to 3,300 steps. In a short training that is mostly the beginning, and a network
+    measured with it says nothing. The momentum is no weight: what is served does not change.
+    """
+    import keras
+
+    from mlcore.training.train import default_build
+
+    member = default_build(task, plan)
+    if plan.weights == "none":
+        for layer in leaves(member):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = min(layer.momentum, 0.9)
+    return member
 
 
 def _train(films: Sequence[Film], task: str, plan: Plan, out: Path, cache: Path) -> dict[str, Any]:
@@ -256,7 +189,7 @@ def _train(films: Sequence[Film], task: str, plan: Plan, out: Path, cache: Path)
     from mlcore.training.train import load_samples, train
 
     plan = replace(plan, weights=starting_weights(plan.backbone, plan.weights))
-    finished = train(load_samples(films, plan.spec, cache), TASKS[task], plan, out)
+    finished = train(load_samples(films, plan.spec, cache), TASKS[task], plan, out, network)
     with finished.weights.open("rb") as file:
         sha256 = file_sha256(file)
     facts = finished.to_json()
@@ -264,22 +197,20 @@ def _train(films: Sequence[Film], task: str, plan: Plan, out: Path, cache: Path)
     return {name: facts[name] for name in kept} | {"weights_sha256": sha256}
 
 
-def _on_test(folder: Folder, study: Study, row: Row, seed: int, test: Sequence[Film], run: Runner) -> Path:
-    path = folder.run(row, seed) / "test.scores.npz"
-    if not path.exists():
-        run(_score, test, study.task, path, folder.cache)
-    return path
+def _score(films: Sequence[Film], task: str, paths: Sequence[Path], cache: Path) -> None:
+    """Scores of the test split by the best weights of the runs in whose folders `paths` are; in its own process."""
+    import keras
 
-
-def _score(films: Sequence[Film], task: str, path: Path, cache: Path) -> None:
-    """Scores of `films` by the best weights of the run in whose folder `path` is; in its own process."""
     from mlcore.training.train import default_build, load_samples, predict_scores, save_scores
 
-    plan = Plan(**_read(path.parent / "run.json")["plan"])
-    model = default_build(TASKS[task], replace(plan, weights="none"))
-    model.load_weights(path.parent / "best.weights.h5")
-    samples = load_samples(films, plan.spec, cache)
-    save_scores(path, samples.films, TASKS[task].labels, predict_scores(model, samples, TASKS[task], plan.spec))
+    for path in paths:
+        keras.utils.clear_session()
+        plan = Plan(**read(path.parent / "run.json")["plan"])
+        model = default_build(TASKS[task], replace(plan, weights="none"))
+        model.load_weights(path.parent / "best.weights.h5")
+        samples = load_samples(films, plan.spec, cache)
+        samples = samples.select([film.split == "test" for film in samples.films])
+        save_scores(path, samples.films, TASKS[task].labels, predict_scores(model, samples, TASKS[task], plan.spec))
 
 
 def _serve(out: Path, study: Study, films: Sequence[Film], replicates: int) -> dict[str, Any]:
@@ -290,10 +221,10 @@ def _serve(out: Path, study: Study, films: Sequence[Film], replicates: int) -> d
     from mlcore.training.texts import DEFAULT_MODEL, plain_texts
 
     folder, task = Folder(out), TASKS[study.task]
-    choice = _read(folder.choice)
+    choice = read(folder.choice)
     row, seed = next(row for row in study.rows if row.name == choice["winner"]), study.seeds[choice["run"]]
-    source, outcome = folder.run(row, seed), _read(folder.outcome(row, seed))
-    plan = replace(Plan(**_read(source / "run.json")["plan"]), weights=_in_words(row.weights))
+    source, outcome = folder.run(row, seed), read(folder.outcome(row, seed))
+    plan = replace(Plan(**read(source / "run.json")["plan"]), weights=in_words(row.weights))
     card = write_model_folder(
         folder.model, members=[source / "best.weights.h5"], architecture=_served(study, row), spec=plan.spec,
         films=films, name=f"{task.key}-{row.name}".replace("_", "-"), version="0.1.0",
@@ -340,13 +271,11 @@ def _scores(paths: Mapping[str, Sequence[Path]], films: Sequence[Film]) -> tuple
 
 
 class _Bar:
-    """One bar over all epochs of the study; an epoch counts by its multiply-adds, so that the time left is fair."""
+    """One bar over all epochs of the study."""
 
-    def __init__(self, folder: Folder, todo: Sequence[tuple[Row, int]], epochs: int, prices: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Folder, todo: Sequence[tuple[Row, int]], epochs: int) -> None:
         self.folder, self.todo, self.epochs = folder, todo, epochs
-        self.price = {row.name: float(prices[row.network].get("gflops", 1.0)) for row, _ in todo}
-        total = epochs * sum(self.price[row.name] for row, _ in todo)
-        self.bar = tqdm(total=round(total, 3), initial=self._done(), mininterval=2, bar_format=_BAR)
+        self.bar = tqdm(total=epochs * len(todo), initial=self._done(), unit="epoch", mininterval=5)
 
     def __enter__(self) -> _Bar:
         return self
@@ -360,29 +289,15 @@ class _Bar:
     def update(self) -> None:
         self.bar.update(self._done() - self.bar.n)
 
-    def _done(self) -> float:
-        return round(sum(self.price[row.name] * self._epochs(row, seed) for row, seed in self.todo), 3)
+    def _done(self) -> int:
+        return sum(self._epochs(row, seed) for row, seed in self.todo)
 
     def _epochs(self, row: Row, seed: int) -> int:
         log = self.folder.run(row, seed) / "run.json"
         if self.folder.outcome(row, seed).exists():
             return self.epochs
-        return len(_read(log)["log"]) if log.exists() else 0
-
-
-def _in_words(weights: str) -> str:
-    """Starting weights without the folders of the machine they lie on."""
-    return weights if weights in ("imagenet", "none") else Path(weights).name
+        return len(read(log)["log"]) if log.exists() else 0
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, to_json(value))

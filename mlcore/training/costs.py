@@ -54,15 +54,9 @@ def costs(architecture: Architecture, repeats: int = 20) -> dict[str, Any]:
     }
 
 
-def size_of(architecture: Architecture) -> dict[str, Any]:
-    """`parameters` and `gflops` alone: nothing is compiled or run."""
-    served = build_served(architecture)
-    return {"parameters": int(served.count_params()), "gflops": round(2 * multiply_adds(served) / 1e9, 4)}
-
-
 def multiply_adds(model: Any) -> int:
     """Multiply-adds of every convolution and dense layer for one film; models inside models are counted too."""
-    return sum(_layer_multiply_adds(layer) for layer in _layers(model))
+    return sum(_layer_multiply_adds(layer) for layer in leaves(model))
 
 
 def machine() -> str:
@@ -87,10 +81,11 @@ def _gpus() -> str:
     return ", " + ", ".join(details) if details else ", no GPU"
 
 
-def _layers(model: Any) -> Iterator[Any]:
+def leaves(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models inside it."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            yield from _layers(layer)
+            yield from leaves(layer)
         else:
             yield layer
 

@@ -25,8 +25,8 @@ RULE = (
     "The score of a network is the mean, over the sources of the validation split, of the macro AUROC within that "
     "source, averaged over the seeds. Every network that was trained with all seeds from the study's starting weights "
     "takes part; rows with other starting weights are shown beside and cannot win. The highest score leads. A network "
-    "counts as tied with the leader when the paired difference of their scores is smaller than one standard error of "
-    "that difference (bootstrap over whole patient groups). Of the leader and those tied with it the one with the "
+    "counts as tied with the leader when the paired difference of their scores is no larger than one standard error "
+    "of that difference (bootstrap over whole patient groups). Of the leader and those tied with it the one with the "
     "fewest parameters wins. Of the winner's runs the one with the highest score is served. Only the validation split "
     "is read for this; the test split is opened once, afterwards, and changes nothing."
 )
@@ -64,7 +64,7 @@ def choose(
     for row in ranking[1:]:
         error = float(np.nanstd(drawn[leader, "score"] - drawn[row, "score"], ddof=1))
         difference = values[leader, "score"] - values[row, "score"]
-        gaps[row] = {"difference": difference, "standard_error": error, "tied": bool(difference < error)}
+        gaps[row] = {"difference": difference, "standard_error": error, "tied": bool(difference <= error)}
     tied = [leader, *(row for row in ranking[1:] if gaps[row]["tied"])]
     winner = min(tied, key=lambda row: (parameters[row], -values[row, "score"]))
     alone = [_measured(films, task, {winner: [one]}, 0)[0][winner, "score"] for one in scores[winner]]
