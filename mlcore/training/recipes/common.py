@@ -1,6 +1,6 @@
 """What every recipe shares: its options, its finished systems kept on disk, their evaluation, and the report.
 
-May import: NumPy, `paper`, and of `mlcore.training` what needs no Keras; the rest inside functions. A recipe is a
+May import: NumPy, tqdm, `paper`, and of `mlcore.training` what needs no Keras; the rest inside functions. A recipe is a
 module with HELP (one line), PAPER, DIFFERENCES (sentences) and `run(options) -> document`.
 """
 
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.training.dataset import Film, Samples, TrainingError, load_samples, read_films, split_summary, thin
@@ -206,7 +207,7 @@ class Study:
         from mlcore.training.recipes.layout import sections
         from mlcore.training.report import write_report
 
-        systems = [self._evaluated(system) for system in self.systems]
+        systems = [self._evaluated(system) for system in tqdm(self.systems, desc="figures", unit="system")]
         document = {
             "recipe": self.name,
             "title": title,
