@@ -216,11 +216,11 @@ def _per_block(values: Any, matrix: Any) -> Any:
 def _down_and_up(side: int, scale: Any, down: Any, up: Any) -> Any:
     """Resampling of `side` pixels to `scale` of them and back, as one matrix per film, (n, side, side)."""
     full = np.arange(side, dtype=np.float32) + 0.5
-    share = scale[:, None, None]
-    small = full * ops.cast(full < ops.floor(side * scale)[:, None], "float32")  # pixels of the small picture, else 0
-    lies = small[:, :, None]
-    shrink = _normal(_kernel((full - lies / share) * share, down) * ops.cast(lies > 0, "float32"))
-    grow = _normal(_kernel(full[:, None] * share - small[:, None, :], up) * ops.cast(small > 0, "float32")[:, None, :])
+    count = ops.maximum(ops.round(side * scale), 1)
+    share = _each(count / side)
+    held = ops.cast(full < count[:, None], "float32")  # rows of the small picture; the others stay empty
+    shrink = _normal(_kernel(full * share - full[:, None], down) * held[:, :, None])
+    grow = _normal(_kernel(full[:, None] * share - full, up) * held[:, None, :])
     return ops.matmul(grow, shrink)
 
 

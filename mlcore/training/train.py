@@ -131,6 +131,8 @@ class Run:
                 raise TrainingError(f"{out} holds a run with another {name}{different}: choose another folder.")
         log = stored.pop("log")
         run = cls(out, plan, task, build, {name: stored[name] for name in (*facts, "films", *machine())}, log)
+        if not run.finished and not run.checkpoint(len(log)).exists():
+            raise TrainingError(f"{out} has lost {run.checkpoint(len(log)).name}: choose another folder.")
         run._settle()
         return run
 

@@ -137,7 +137,7 @@ def test_loss_without_bounds_is_said_plainly(tmp_path: Path) -> None:
 
 
 def test_run_with_another_plan_or_other_films_is_not_continued(run: Run) -> None:
-    with pytest.raises(TrainingError, match="rate 0.02, not 0.5"):
+    with pytest.raises(TrainingError, match=r"rate 0\.02, not 0\.5"):
         train_here(run.out, rate=0.5)
     with pytest.raises(TrainingError, match="another split"):
         train(samples(90), THREE, PLAN, run.out, linear)
