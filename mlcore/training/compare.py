@@ -157,7 +157,7 @@ def _train_all(folder: Folder, study: Study, films: Sequence[Film], run: Runner)
             plan = replace(study.plan, backbone=row.network, size=side(study, row), weights=row.weights, seed=seed)
             bar.name(f"{row.name}, seed {seed}")
             try:
-                outcome = run(_train, films, study.task, plan, path.parent, folder.cache, watch=bar.update)
+                outcome = run(train_run, films, study.task, plan, path.parent, folder.cache, watch=bar.update)
             except (ApartError, TrainingError) as error:
                 outcome = {"reason": str(error)}
                 tqdm.write(f"{row.name}, seed {seed}, failed: {error}")
@@ -183,8 +183,8 @@ def network(task: Task, plan: Plan) -> Any:
     return member
 
 
-def _train(films: Sequence[Film], task: str, plan: Plan, out: Path, cache: Path) -> dict[str, Any]:
-    """One run, in its own process."""
+def train_run(films: Sequence[Film], task: str, plan: Plan, out: Path, cache: Path) -> dict[str, Any]:
+    """One run of the engine and what is kept of it; in its own process."""
     from mlcore.registry import file_sha256
     from mlcore.training.train import load_samples, train
 
@@ -275,7 +275,7 @@ class _Bar:
 
     def __init__(self, folder: Folder, todo: Sequence[tuple[Row, int]], epochs: int) -> None:
         self.folder, self.todo, self.epochs = folder, todo, epochs
-        self.bar = tqdm(total=epochs * len(todo), initial=self._done(), unit="epoch", mininterval=5)
+        self.bar = tqdm(total=epochs * len(todo), initial=self._done(), unit="epoch", mininterval=5, smoothing=0)
 
     def __enter__(self) -> _Bar:
         return self

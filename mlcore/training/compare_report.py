@@ -162,7 +162,7 @@ def _costs(document: Document) -> Section:
             [name, row["size"], price["parameters"], price["gflops"], *(latency[n]["median"] for n in sorted(latency)),
              price["peak_mib"], price["start_mib"]]
         )  # fmt: skip
-    first = next((row["costs"] for row in document["rows"].values() if "machine" in row["costs"]), {})
+    first: Document = next((row["costs"] for row in document["rows"].values() if "machine" in row["costs"]), {})
     sizes = sorted(first.get("latency_ms", {"1": {}, "8": {}}))
     columns = (
         "network",
