@@ -71,7 +71,7 @@ def decoded(films: Sequence[Film], size: tuple[int, int], folder: Path) -> Sampl
     pictures, about = store
     place = {sha256: i for i, sha256 in enumerate(about["films"])}
     refused = about["refused"]
-    left_out = [LeftOut(film, refused[film.sha256]) for film in films if film.sha256 in refused]
+    left_out = [LeftOut(film, "refused by intake", refused[film.sha256]) for film in films if film.sha256 in refused]
     every = Samples(films, pictures, np.array([place[film.sha256] for film in films], dtype=np.intp), left_out)
     return every.select([film.sha256 not in refused for film in films])
 

@@ -39,6 +39,7 @@ _STYLE: Any = {
     "lines.linewidth": 1.5,
     "figure.facecolor": "white",
 }
+_PALE = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
 Curve = Mapping[str, Any]
 
 
@@ -68,7 +69,7 @@ def reliability(curves: Mapping[str, Curve | None], columns: int = 0) -> str:
             axes.plot(curve["before"]["x"], curve["before"]["y"], color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
         axes.plot(curve["x"], curve["y"], color=colour, marker="o", markersize=3)
         if "ece" in curve:
-            axes.text(0.98, 0.05, f"ECE {_spread(curve['ece'])}", ha="right", color=INK, fontsize=8)
+            axes.text(0.98, 0.05, f"ECE {_spread(curve['ece'])}", ha="right", color=INK, fontsize=8, bbox=_PALE)
 
     return _panels(curves, draw, "Mean predicted probability", "Share with the label", square=True, columns=columns)
 
@@ -164,7 +165,8 @@ def sweep(results: Mapping[str, Sequence[Mapping[str, Any]]], ylabel: str = "Mac
                 values = [row["lines"][line] for row in rows]
                 axes.plot(values, color=COLOURS[number], marker="o", markersize=3)
                 if place == 1:
-                    axes.text(0.05, values[0] - 0.012, _words(line), color=COLOURS[number], va="top", fontsize=7.5)
+                    place_of = {"xytext": (1, -6), "textcoords": "offset points", "va": "top", "fontsize": 7.5}
+                    axes.annotate(_words(line), (0, min(values)), color=COLOURS[number], **place_of)
             axes.set_xticks(range(len(rows)), [str(row["strength"]) for row in rows])
             axes.set_ylim(min(0.5, lowest) - 0.02, 1.02)
             axes.set_title(_words(name))
@@ -174,23 +176,30 @@ def sweep(results: Mapping[str, Sequence[Mapping[str, Any]]], ylabel: str = "Mac
 
 
 def flow(summary: Mapping[str, Any]) -> str:
-    """Films and their labels in every split; `summary` is `dataset.split_summary`."""
-    counts: dict[str, dict[str, int]] = {}
-    for row in summary["counts"]:
-        own = counts.setdefault(row["split"], {})
-        own[row["label"]] = own.get(row["label"], 0) + row["films"]
-    splits = [name for name in ("train", "val", "test") if name in counts]
-    with _figure(6.4, 1.6 + 0.14 * max(map(len, counts.values()), default=0)) as (figure, save):
+    """Films from those read, past those left out with the reason, to every split; `summary` is `split_summary`'s."""
+    steps, splits = summary["flow"], summary["splits"]
+    tallest = max((len(split["labels"]) for split in splits.values()), default=0)
+    height, step = 0.75 * len(steps) + 0.9 + 0.14 * tallest, 0.75
+    with _figure(6.4, height) as (figure, save):
         axes = figure.add_subplot()
         axes.set_axis_off()
-        axes.set(xlim=(0, 1), ylim=(0, 1))
-        axes.plot([0.5, 0.5], [0.62, 0.88], color=SOFT, linewidth=0.8)
+        axes.set(xlim=(0, 1), ylim=(-height, 0))
+        for number, part in enumerate(steps):
+            top = -0.1 - step * number
+            axes.plot([0.4, 0.4], [top, top - step], color=SOFT, linewidth=0.8, zorder=0)
+            _box(axes, 0.4, top, [f"{part['films']:,} films {_words(part['step']).lower()}"], "top")
+            gone = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in part["left_out"].items() if count]
+            if gone:
+                axes.plot([0.4, 0.8], [top - 0.55, top - 0.55], color=SOFT, linewidth=0.8, zorder=0)
+                _box(axes, 0.8, top - 0.55, gone, "center")
+        fork = -0.1 - step * len(steps)
         middles = [(number + 0.5) / len(splits) for number in range(len(splits))]
-        axes.plot([middles[0], middles[-1]], [0.62, 0.62], color=SOFT, linewidth=0.8)
-        for middle, name in zip(middles, splits, strict=True):
-            axes.plot([middle, middle], [0.4, 0.62], color=SOFT, linewidth=0.8)
-            _box(axes, middle, 0.5, [_words(name), *(f"{_words(k)} {n:,}" for k, n in counts[name].items())], "top")
-        _box(axes, 0.5, 0.88, [f"{summary['films']:,} films"], "center")
+        axes.plot([*middles, 0.4], [fork] * (len(splits) + 1), color=SOFT, linewidth=0.8, zorder=0)
+        for middle, (name, split) in zip(middles, splits.items(), strict=True):
+            axes.plot([middle, middle], [fork - 0.2, fork], color=SOFT, linewidth=0.8, zorder=0)
+            labels = [f"{_words(label)} {count:,}" for label, count in split["labels"].items()]
+            patients = f"{split['groups']:,} patient groups"
+            _box(axes, middle, fork - 0.2, [f"{_words(name)}: {split['films']:,} films", patients, *labels], "top")
         return save()
 
 

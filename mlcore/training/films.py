@@ -39,7 +39,7 @@ class Film:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A film that a run does not use. `reason` is a code of intake ("image_blank") or a few words; `detail` is more."""
+    """A film that a run does not use. `reason` is one of few, for counting; `detail` the code or the other film."""
 
     film: Film
     reason: str

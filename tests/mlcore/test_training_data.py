@@ -106,14 +106,14 @@ def test_summary_counts_a_film_under_each_of_its_labels() -> None:
 
 def test_flow_of_films_adds_up() -> None:
     left_out = [
-        LeftOut(film("c", "train"), "image_blank"),
+        LeftOut(film("c", "train"), "refused by intake", "image_blank"),
         LeftOut(film("d", "train"), "copy of a film in val", "a.png"),
-        LeftOut(film("e", "train", "hernia"), "image_blank"),
+        LeftOut(film("e", "train", "hernia"), "refused by intake", "image_blank"),
     ]
     summary = split_summary([film("a", "val"), film("b", "train"), film("f", "train", "hernia")], THREE, left_out)
     assert summary["flow"] == [
         {"step": "read", "films": 6, "left_out": {"not of this task": 2}},
-        {"step": "of this task", "films": 4, "left_out": {"copy of a film in val": 1, "image_blank": 1}},
+        {"step": "of this task", "films": 4, "left_out": {"copy of a film in val": 1, "refused by intake": 1}},
         {"step": "used", "films": 2, "left_out": {}},
     ]
     assert [entry["film"] for entry in summary["left_out"]] == ["c", "d"]

@@ -14,7 +14,7 @@ import pytest
 from mlcore.preprocess import PreprocessingSpec
 from mlcore.training import cache
 from mlcore.training.cache import decoded, load_samples
-from mlcore.training.dataset import Film, TrainingError
+from mlcore.training.dataset import Film, LeftOut, TrainingError
 
 SIZE = (64, 64)
 
@@ -105,7 +105,7 @@ def test_film_that_intake_refuses_is_left_out_with_its_code(films: list[Film], t
     for _ in range(2):
         samples = load_samples([films[0], broken, films[2]], PreprocessingSpec(size=SIZE), tmp_path / "cache")
         assert samples.films == [films[0], films[2]]
-        assert [(entry.film, entry.reason) for entry in samples.left_out] == [(broken, "image_corrupt")]
+        assert samples.left_out == [LeftOut(broken, "refused by intake", "image_corrupt")]
 
 
 def test_film_that_is_not_there_is_named(films: list[Film], tmp_path: Path) -> None:
