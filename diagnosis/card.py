@@ -31,16 +31,19 @@ BASELINES = {
     "always_normal": "always “normal”",
 }
 SUBGROUPS = {"accuracy": "Accuracy", "macro_auroc": "Macro AUROC"}
-#: Kinds of pictures that an evaluation may leave in a model folder, with what they show.
+#: Kinds of pictures that an evaluation may leave in a model folder: name of the file → title, and what it shows.
 PICTURES = {
-    "flow": "How many films and patients there were, and which were left out.",
-    "roc": "Sensitivity against false alarms at every threshold (ROC); the dot is the threshold in use.",
-    "reliability": "Calibration: of films given a probability, how many had the finding. On the diagonal both agree.",
-    "confusion": "What films were (rows) and what the model called them (columns).",
-    "decision": "Decision curve: what acting on the model gains over acting on every film, or on none.",
-    "robustness": "How the figures hold when films are compressed, scaled, turned, blurred or their contrast changed.",
-    "subgroups": "The same figure in groups of films; the bars are 95 % intervals.",
-    "training": "Training: loss and validation figures by epoch.",
+    "flow": ("Films", "How many films and patients there were, and which were left out."),
+    "roc": ("ROC", "Sensitivity against false alarms at every threshold; the dot is the threshold in use."),
+    "reliability": (
+        "Calibration",
+        "Of films given a probability, how many had the finding; the diagonal is perfect. Dotted: before calibration.",
+    ),
+    "confusion": ("Confusion", "What films were (rows) and what the model called them first (columns)."),
+    "decision": ("Decision curve", "What acting on the model gains over acting on every film, or on none."),
+    "robustness": ("Changed films", "How the figures hold when films are compressed, scaled, turned or made noisy."),
+    "subgroups": ("Subgroups", "The same figure in groups of films; the bars are 95 % intervals."),
+    "training": ("Training", "Loss and validation figures by epoch."),
 }
 
 
@@ -78,7 +81,7 @@ def card_tables(card: Mapping[str, Any]) -> list[Table]:
 def card_thresholds(card: Mapping[str, Any], thresholds: Mapping[str, float]) -> tuple[str, list[Row]]:
     """Each finding's threshold with the sensitivity and specificity measured at it, and the films they were measured
     on, in words (empty: not measured)."""
-    split, part = _headline(card)
+    split, part = _main_part(card)
     figures = part.get("figures", {})
     kinds = ("sensitivity", "specificity")
     rows = [
@@ -92,7 +95,7 @@ def card_thresholds(card: Mapping[str, Any], thresholds: Mapping[str, float]) ->
 
 def card_subgroups(card: Mapping[str, Any]) -> list[Row]:
     """Each subgroup and file-making batch of the test films: films, and main figures or why there are none."""
-    split, _ = _headline(card)
+    split, _ = _main_part(card)
     metrics = card.get("metrics", {}).get(split, {})
     found = [*metrics.get("subgroups", ())]
     found += [{"by": "file made by", "name": name, **batch} for name, batch in metrics.get("batches", {}).items()]
@@ -123,7 +126,7 @@ def card_accuracies(card: Mapping[str, Any]) -> list[Row]:
 
 def card_calibration(card: Mapping[str, Any]) -> list[Row]:
     """Calibration error before and after calibration, and the Brier score, in every group of the test films."""
-    split, _ = _headline(card)
+    split, _ = _main_part(card)
     return [
         Row(
             _words(name),
@@ -139,9 +142,38 @@ def card_calibration(card: Mapping[str, Any]) -> list[Row]:
     ]
 
 
+def card_predictive(card: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
+    """Columns, and per finding what a call at its threshold is worth where a stated share of films has the finding."""
+    _, part = _main_part(card)
+    figures = part.get("figures", {})
+    titles = label_titles(card)
+    kinds = list(dict.fromkeys(name.rpartition(".")[0] for name in figures if name.startswith(("ppv@", "npv@"))))
+    kinds.sort(key=lambda kind: (kind.startswith("npv"), float(kind[4:])))
+    rows = [
+        Row(title, [spread(figures.get(f"{kind}.{key}")) for kind in kinds])
+        for key, title in titles.items()
+        if any(f"{kind}.{key}" in figures for kind in kinds)
+    ]
+    return [f"{kind[:3].upper()} at {float(kind[4:]) * 100:g} %" for kind in kinds], rows
+
+
+def card_probes(card: Mapping[str, Any]) -> list[Row]:
+    """How well the origin of a film can be told from what the model makes of films without a finding (AUROC; 0.5 is
+    not at all)."""
+    split, _ = _main_part(card)
+    probes = card.get("metrics", {}).get(split, {}).get("source_probe", {})
+    return [
+        Row(f"{_words(kind)}, from its {seen}", [str(found["n"]), _plain(found["value"])])
+        for seen, kinds in probes.items()
+        if isinstance(kinds, Mapping)
+        for kind, found in kinds.items()
+        if isinstance(found, Mapping)
+    ]
+
+
 def card_robustness(card: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
     """Columns, and a row for every change of the films: macro AUROC in each source, share of films whose word moved."""
-    split, _ = _headline(card)
+    split, _ = _main_part(card)
     found = card.get("metrics", {}).get(split, {}).get("robustness") or {}
     whole = found.get("as_they_are", {})
     if not whole:
@@ -158,22 +190,28 @@ def card_robustness(card: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
     return [*(_words(name) for name in whole), "Films with another word"], rows
 
 
-def card_line(card: Mapping[str, Any]) -> str:
-    """The main figures in one line: `test macro AUROC 0.90 pooled (n 843), 0.80 within NIH (n 308)`."""
-    split, _ = _headline(card)
-    figures = [
+def card_headline(card: Mapping[str, Any]) -> list[str]:
+    """The main figures, one line for each group of films: `0.80 within NIH (n 308)`."""
+    split, _ = _main_part(card)
+    return [
         f"{part['figures']['macro_auroc']['value']:.2f} {name} (n {part.get('films', 0)})"
         for name, part in _parts(card, split).items()
         if "macro_auroc" in part.get("figures", {})
     ]
+
+
+def card_line(card: Mapping[str, Any]) -> str:
+    """The main figures in one line: `test macro AUROC 0.90 pooled (n 843), 0.80 within NIH (n 308)`."""
+    split, _ = _main_part(card)
+    figures = card_headline(card)
     return f"{split} macro AUROC {', '.join(figures)}" if figures else "no figures in the card"
 
 
-def card_pictures(card: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str, str]]:
+def card_pictures(names: Sequence[str]) -> list[tuple[str, str, str]]:
     """Name, short title and caption of each picture, in the order of `PICTURES`."""
     return [
-        (name, f"{kind} {rest}".strip().replace("_", " ").capitalize(), PICTURES[kind])
-        for kind in PICTURES
+        (name, f"{title} {rest}".strip().replace("_", " "), caption)
+        for kind, (title, caption) in PICTURES.items()
         for name in names
         if name == kind or name.startswith((f"{kind}-", f"{kind}_"))
         for rest in [name.removeprefix(kind).strip("-_").replace("-", " ")]
@@ -185,8 +223,10 @@ def label_titles(card: Mapping[str, Any]) -> dict[str, str]:
     return {label["key"]: label["title"] for label in card.get("labels", ()) if label.get("trained", True)}
 
 
-def spread(value: Mapping[str, float] | None) -> str:
+def spread(value: Mapping[str, float] | float | None) -> str:
     """`0.91 (0.88–0.93)`: the figure and its 95 % interval, where it has one."""
+    if isinstance(value, (int, float)):
+        return f"{value:.2f}"
     if not value or value.get("value") is None:
         return "–"
     if value.get("low") is None or value.get("high") is None:
@@ -198,21 +238,21 @@ def _parts(card: Mapping[str, Any], split: str) -> Mapping[str, Any]:
     return card.get("metrics", {}).get(split, {}).get("parts", {})
 
 
-def _headline(card: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def _main_part(card: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """The split that counts (test, else validation) and its pooled part."""
     split = next((split for split in SPLITS if _parts(card, split)), "test")
     return split, _parts(card, split).get("pooled", {})
 
 
 def _table(title: str, part: Mapping[str, Any], titles: Mapping[str, str]) -> Table:
-    baselines = part.get("baselines", {})
+    baselines = {name: part["baselines"][name] for name in BASELINES if name in part.get("baselines", {})}
     figures = part.get("figures", {})
     rows = [
         Row(words, [spread(figures[key]), *(_plain(values.get(key)) for values in baselines.values())])
         for key, words in FIGURES.items()
         if key in figures
     ]
-    columns = ["This model", *(BASELINES.get(name, name) for name in baselines)]
+    columns = ["This model", *(BASELINES[name] for name in baselines)]
     kinds = [kind for kind in OF_A_FINDING if any(f"{kind}.{key}" in figures for key in titles)]
     findings = [
         Row(words, [_count(part, key), *(spread(figures.get(f"{kind}.{key}")) for kind in kinds)])

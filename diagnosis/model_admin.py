@@ -38,6 +38,7 @@ MOVES = {
         "{model} is active again.",
     ),
 }
+AFTER = {"activate": "active", "shadow": "shadow", "retire": "retired", "roll_back": "active"}
 REPLACED = "{active} retires: it still reads the films that wait for it now, and its results stay."
 NONE_LEFT = "No version is active then: films are checked and kept, and read once one is activated."
 
@@ -60,7 +61,7 @@ class ModelChangeInline(LinesInline):
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "status", "since", "approved", "short_hash", "created_at", "card_page")
+    list_display = ("__str__", "status", "since", "approved", "short_hash", "card_page")
     list_filter = ("status", "task")
     search_fields = ("name", "=version", "sha256__startswith")
     exclude = ("card",)
@@ -135,7 +136,10 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             self.message_user(request, MOVES[action][2].format(model=model), messages.SUCCESS)
         return None
 
-    def _question(self, request: HttpRequest, model: ModelVersion, action: str) -> HttpResponse:
+    def _question(self, request: HttpRequest, model: ModelVersion, action: str) -> HttpResponse | None:
+        if model.status == AFTER[action]:
+            self.message_user(request, f"{model} is that already.", messages.WARNING)
+            return None
         active = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
         question, consequence, _ = MOVES[action]
         follows = [consequence.format(model=model)]

@@ -16,7 +16,6 @@ from django.views.decorators.http import require_safe
 from diagnosis import card as cards
 from diagnosis.models import ModelVersion
 from diagnosis.registry import models_read, trial_compared, trial_progress
-from diagnosis.selectors import label_title
 from diagnosis.services.model_files import figure_names, figure_read
 from mlcore.interpret import WORD_RULES
 from patients import access
@@ -34,7 +33,7 @@ FIGURE_HEADERS = {
 @require_safe
 def model_list(request: HttpRequest) -> HttpResponse:
     """Every version that this person may know of, with state, approval and main figures."""
-    models = [(model, cards.card_line(model.card)) for model in models_read().visible_to(request.user)]
+    models = [(model, cards.card_headline(model.card)) for model in models_read().visible_to(request.user)]
     return render(request, "diagnosis/model_list.html", {"models": models})
 
 
@@ -44,7 +43,6 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
     model = access.get_visible(models_read().prefetch_related("operating_points"), request.user, pk=model_id)
     thresholds = {point.label: point.threshold for point in model.operating_points.all() if point.clinic_id is None}
     measured_on, points = cards.card_thresholds(model.card, thresholds)
-    robustness_columns, robustness = cards.card_robustness(model.card)
     context: dict[str, Any] = {
         "model": model,
         "card": model.card,
@@ -59,9 +57,11 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "statement": cards.card_statement(model.card),
         "accuracies": cards.card_accuracies(model.card),
         "accuracy_columns": ["Films", "This model", "Knowing only the data set", "Always “normal”"],
-        "robustness_columns": robustness_columns,
-        "robustness": robustness,
-        "pictures": cards.card_pictures(model.card, figure_names(model)),
+        "robustness": cards.card_robustness(model.card),
+        "predictive": cards.card_predictive(model.card),
+        "probes": cards.card_probes(model.card),
+        "probe_columns": ["Films", "AUROC"],
+        "pictures": cards.card_pictures(figure_names(model)),
         "words": list(WORD_RULES.items()),
     }
     if access.is_system_admin(request.user):
@@ -73,8 +73,10 @@ def _trial(model: ModelVersion) -> dict[str, Any]:
     progress = trial_progress(model)
     if not any(progress.values()) and model.status != ModelVersion.Status.SHADOW:
         return {}
-    rows = [row | {"title": label_title(model, row["label"])} for row in trial_compared(model)]
-    return {"trial": progress, "compared": rows}
+    rows = {row["label"]: row for row in trial_compared(model)}
+    titles = cards.label_titles(model.card)
+    compared = [rows[key] | {"title": title} for key, title in titles.items() if key in rows]
+    return {"trial": progress, "compared": compared}
 
 
 @require_safe

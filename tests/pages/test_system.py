@@ -199,7 +199,7 @@ def test_the_list_shows_what_speaks_and_spoke_and_trials_to_system_administrator
     factories.model_version_make("1.0.0", name="spoke", status="retired")
     factories.model_version_make("1.0.0", name="hidden-trial", status="shadow")
     page = text_of(client_for("operator"), "/models/")
-    assert "test macro AUROC 0.77 pooled (n 200)" in page
+    assert "0.77 pooled (n 200)" in page
     assert "no figures in the card" in page
     assert "hidden-trial" not in page
     assert "hidden-trial" in text_of(client_for("system"), "/models/")
