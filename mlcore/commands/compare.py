@@ -25,7 +25,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", default="1", metavar="1,2,3", help="default: 1")
     parser.add_argument("--replicates", type=positive, default=2000, help="bootstrap draws (default: 2000)")
-    parser.add_argument("--note", action="append", default=[], metavar="TEXT", help="a sentence for the report")
     add_budget(parser)
 
 
@@ -85,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     films = films_of(options, options.task)
     document = compare(study_of(options), films, options.out, replicates=options.replicates)
     made = {"command": " ".join(["python -m mlcore", *sys.argv[1:]]), "machine": machine()}
-    write(options.out, {**document, "made": made, "notes": options.note})
+    write(options.out, {**document, "made": made})
     winner, served = document["choice"]["winner"], document["served"]
     print(f"{winner} won; {options.out / 'model'}: {served['name']}, sha256 {served['sha256']}")
     print(options.out / "report.html")

@@ -33,7 +33,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pruner", default="median", help="median, halving or none (default: median)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the search and of every training (default: 1)")
     parser.add_argument("--replicates", type=positive, default=2000, help="bootstrap draws (default: 2000)")
-    parser.add_argument("--note", action="append", default=[], metavar="TEXT", help="a sentence for the report")
     add_budget(parser)
 
 
@@ -52,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     document = tune(search, films_of(options, options.task), options.out, replicates=options.replicates)
     command = " ".join(["python -m mlcore", *("postgresql://…" if "@" in word else word for word in sys.argv[1:])])
-    write(options.out, {**document, "made": {"command": command, "machine": machine()}, "notes": options.note})
+    write(options.out, {**document, "made": {"command": command, "machine": machine()}})
     print("\n".join(gain_in_words(name, found) for name, found in document["networks"].items()))
     print(options.out / "report.html")
     return 0

@@ -218,7 +218,6 @@ def _serve(out: Path, study: Study, films: Sequence[Film], replicates: int) -> d
     from mlcore.registry import load_predictor
     from mlcore.training.bundle import write_model_folder
     from mlcore.training.measure import scores
-    from mlcore.training.texts import DEFAULT_MODEL, plain_texts
 
     folder, task = Folder(out), TASKS[study.task]
     choice = read(folder.choice)
@@ -229,8 +228,7 @@ def _serve(out: Path, study: Study, films: Sequence[Film], replicates: int) -> d
         folder.model, members=[source / "best.weights.h5"], architecture=_served(study, row), spec=plan.spec,
         films=films, name=f"{task.key}-{row.name}".replace("_", "-"), version="0.1.0",
         training={"plan": asdict(plan), "rule": RULE, "compared_sha256": outcome["weights_sha256"]},
-        task=task, texts=DEFAULT_MODEL if task.key == "three" else plain_texts(task), replicates=replicates,
-        weights_dtype="float32",
+        task=task, texts=_texts(task, row), replicates=replicates, weights_dtype="float32",
     )  # fmt: skip
     predictor = load_predictor(folder.model, expected_sha256=card.sha256)
     kept, served = scores([film for film in films if film.split == "val"], predictor)
@@ -240,6 +238,16 @@ def _serve(out: Path, study: Study, films: Sequence[Film], replicates: int) -> d
         "name": card.name, "version": card.version, "validation_films": len(kept),
         "largest_difference": round(float(np.abs(served - compared[row.name][0]).max()), 6),
     }  # fmt: skip
+
+
+def _texts(task: Task, row: Row) -> Any:
+    """Words of the card: of the default model where the task is the same, but with this network's own beginnings."""
+    from mlcore.training.texts import DEFAULT_MODEL, plain_texts
+
+    if task.key != "three":
+        return plain_texts(task)
+    films = [line for line in DEFAULT_MODEL.credits if not line.startswith("Starting weights")]
+    return replace(DEFAULT_MODEL, credits=(*films, f"Starting weights of {row.network}: {in_words(row.weights)}."))
 
 
 def _served(study: Study, row: Row) -> Architecture:

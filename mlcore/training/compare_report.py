@@ -49,10 +49,25 @@ def _outcome(document: Document) -> Section:
         f"weights {served['compared_sha256']}. Over {served['validation_films']} validation films the served "
         f"probabilities differ from the compared ones by at most {served['largest_difference']:.4f}: serving decodes "
         "the film itself, the comparison read it from its 8-bit cache.",
-        *document.get("notes", []),
+        *_caution(document),
     ]
     failed = [f"{name} failed: {reason}" for name, row in document["rows"].items() for reason in row["failed"]]
     return Section("Outcome", [*text, *failed])
+
+
+def _caution(document: Document) -> list[str]:
+    """What a comparison without pretraining can say."""
+    study, plan = document["study"], document["study"]["plan"]
+    films = document["films"]["splits"]["train"]["films"]
+    shown = (plan["epochs"] + plan["head_epochs"]) * (plan["per_epoch"] or films)
+    if study["weights"] != "none":
+        return []
+    return [
+        f"Every network that takes part started from random weights and was shown {shown} films in all ({films} are in "
+        "the training split). The order therefore says how soon each network begins to learn with this budget and "
+        "rate, and little about how good it becomes: it is no evidence for or against any of them with ImageNet "
+        "weights and a full training, which is what the paper compared."
+    ]
 
 
 def _rule(document: Document) -> Section:
@@ -229,9 +244,8 @@ def _films(document: Document) -> Section:
         for source, labels in of_split["sources"].items()
         for label, films in labels.items()
     ]
-    text = [
-        f"Split sha256 {document['study']['films']['split_sha256']}, of the sorted lines: hash of the film, split, patient group."
-    ]
+    digest = document["study"]["films"]["split_sha256"]
+    text = [f"Split sha256 {digest}, of the sorted lines: hash of the film, split, patient group."]
     flow = Picture(figures.flow(summary), "From the folder to the splits.", "From the folder to the splits")
     return Section("Films", text, [Table(("split", "source", "label", "films"), rows)], [flow])
 

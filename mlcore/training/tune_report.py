@@ -51,7 +51,6 @@ def _gain(document: Document) -> Section:
         "Score: mean over sources of the macro AUROC within the source. The best of several trials is measured on the "
         "films that chose it, so every gain here is flattered, the more the more trials there were; the interval knows "
         "the chance of the films, not that of the choice. The test split was not used.",
-        *document.get("notes", []),
     ]
     known = {name: found for name, found in networks.items() if "gain" in found}
     rows = [
