@@ -35,7 +35,7 @@ OLDEST = 110
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".dcm", ".dicom")
 
 _MANIFEST = ("file", "label", "split", "group_id", "source_dataset", "source_repo", "sha256")
-_DATA_ENTRY = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patient Gender", "View Position")
+_DATA_ENTRY = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "View Position")
 _SPLIT_FOLDERS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
@@ -257,6 +257,7 @@ def _chestxray14_film(row: dict[str, str], path: Path, split: str, where: str) -
         )
     if not row["Patient ID"].strip().isdigit():
         raise TrainingError(f"{where}: Patient ID is {row['Patient ID']!r}, not a number.")
+    sex = row.get("Patient Gender") or row.get("Patient Sex")  # the name differs between the published versions
     return Film(
         path=path,
         label=_class_of(findings),
@@ -267,7 +268,7 @@ def _chestxray14_film(row: dict[str, str], path: Path, split: str, where: str) -
         sha256="",
         findings=findings,
         age=_age(row["Patient Age"]),
-        sex=row["Patient Gender"] if row["Patient Gender"] in ("M", "F") else "",
+        sex=sex if sex in ("M", "F") else "",
         view=row["View Position"] if row["View Position"] in ("PA", "AP") else "",
     )
 

@@ -35,10 +35,12 @@ def put(path: Path, content: str | None = None) -> None:
     path.write_text(content or str(path))
 
 
-def chestxray14(data: Path, rows: list[tuple[str, ...]], test: tuple[str, ...] = ()) -> Path:
+def chestxray14(
+    data: Path, rows: list[tuple[str, ...]], test: tuple[str, ...] = (), columns: tuple[str, ...] = COLUMNS
+) -> Path:
     """The folder as published: table, two lists, films in two of the image folders."""
     with (data / "Data_Entry_2017_v2020.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+        csv.writer(file).writerows([columns, *rows])
     names = [row[0] for row in rows]
     (data / "train_val_list.txt").write_text("\n".join(name for name in names if name not in test) + "\n")
     (data / "test_list.txt").write_text("\n".join(test))
@@ -71,6 +73,11 @@ def test_chestxray14_row_is_read_in_full(data: Path) -> None:
     assert (film.age, film.sex, film.view) == (58, "F", "AP")
     assert film.findings == {"pleural_thickening", "effusion"}
     assert len(film.sha256) == 64
+
+
+def test_sex_is_read_under_either_published_name(data: Path) -> None:
+    columns = tuple(name.replace("Gender", "Sex") for name in COLUMNS)
+    assert read_films(chestxray14(data, [entry(1, sex="M")], columns=columns))[0].sex == "M"
 
 
 @pytest.mark.parametrize(
