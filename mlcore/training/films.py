@@ -20,6 +20,7 @@ class Film:
     `label` is its class in a folder-like data set; `findings` all that is named on it, lower case with underscores
     ("pleural_thickening", "bacterial_pneumonia"; a kind of pneumonia implies "pneumonia"), empty on a normal film.
     `group` is the patient as far as known (`group_known`); `age` in years; `sex` "M" or "F"; `view` "PA" or "AP".
+    `sha256` names the film: the hash of its file, or what a manifest gives (the file as its source published it).
     What is not known is None or "".
     """
 
