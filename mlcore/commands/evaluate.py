@@ -107,9 +107,11 @@ def _write(options: argparse.Namespace, predictor: Predictor, found: dict[str, A
         "engine": predictor.engine,
         **found,
     }
-    write_report(options.out, "evaluation", f"{card.name} {card.version}: evaluation", document, sections(document))
-    for split, result in found.items():
-        write_pictures(options.out / FIGURES_FOLDER / split, pictures(result, split))
+    drawn = {split: pictures(result, split) for split, result in found.items()}
+    title = f"{card.name} {card.version}: evaluation"
+    write_report(options.out, "evaluation", title, document, sections(document, drawn))
+    for split in drawn:
+        write_pictures(options.out / FIGURES_FOLDER / split, drawn[split])
     print(f"Written to {options.out}.", file=sys.stderr)
 
 

@@ -153,12 +153,14 @@ Weigh = Callable[[Sequence[str], Flags], Floats]
 Apply = Callable[[Floats], Floats]
 #: Fits what it is given (probabilities, targets, sources) and returns what to apply.
 Fit = Callable[[Floats, Flags, Sequence[str]], Apply]
-_WEIGHTS: dict[str, Weigh] = {"films": _even, "sources": _by_source, "strata": _by_stratum}
-_KEPT = {f"temperature and bias, equal {name}": name for name in _WEIGHTS}
-_DEFAULT = "temperature and bias, equal sources"
+#: What counts the same in a fit: every film, every source, or every label of a source.
+_WEIGHTS: dict[str, Weigh] = {"film": _even, "source": _by_source, "stratum": _by_stratum}
+_KEPT = {f"temperature and bias by {name}": name for name in _WEIGHTS}
+_DEFAULT = "temperature and bias by source"
 RULE = (
     "The smallest worst expected calibration error inside a source, by five-fold cross-validation over the patients of "
-    "the validation split, among the candidates with one temperature and one bias per label."
+    "the validation split, among the candidates with one temperature and one bias per label. “By source” means that "
+    "every source counts the same in the fit, “by stratum” every label of every source."
 )
 
 
@@ -166,11 +168,11 @@ def _candidates(exclusive: bool) -> dict[str, Fit]:
     """What is tried. Only temperature and bias fit into the card: the others must be much better to be worth more."""
     found: dict[str, Fit] = {"none": lambda *_: np.asarray}
     for name, weigh in _WEIGHTS.items():
-        found[f"temperature and bias, equal {name}"] = _temperature(weigh, exclusive)
+        found[f"temperature and bias by {name}"] = _temperature(weigh, exclusive)
         if exclusive:
-            found[f"beta, equal {name}"] = _beta(weigh)
-        found[f"Platt per label, equal {name}"] = _platt(weigh, exclusive)
-        found[f"isotonic per label, equal {name}"] = _isotonic(weigh, exclusive)
+            found[f"beta by {name}"] = _beta(weigh)
+        found[f"Platt per label by {name}"] = _platt(weigh, exclusive)
+        found[f"isotonic per label by {name}"] = _isotonic(weigh, exclusive)
     return found
 
 

@@ -16,13 +16,21 @@ from mlcore.training import metrics
 from mlcore.training.films import Film
 from mlcore.training.metrics import Flags, Floats
 from mlcore.training.probes import FEWEST, between_batches, log_odds, source_probe
-from mlcore.training.statistics import REPLICATES, bootstrap, bootstrap_p, delong_interval, interval, recalibration
+from mlcore.training.statistics import (
+    REPLICATES,
+    bootstrap,
+    bootstrap_p,
+    delong_interval,
+    interval,
+    recalibration,
+    wilson,
+)
 from mlcore.training.subgroups import subgroups
 from mlcore.training.tasks import Task
 
 #: Shares of positive films at which PPV and NPV are worked out when nobody names one.
 PREVALENCES = (0.01, 0.05, 0.2)
-_THRESHOLDS = tuple(round(0.02 * step, 2) for step in range(1, 46))
+_THRESHOLDS = tuple(round(0.04 * step, 2) for step in range(1, 23))
 #: Figures of batches and subgroups; the others would say little on few films.
 _FEW = ("accuracy", "macro_auroc", "auroc")
 
@@ -216,34 +224,55 @@ def _figures(readings: Readings) -> dict[str, dict[str, float]]:
             figures[f"auroc.{label}"] |= metrics.rounded({"delong_low": low, "delong_high": high})
         for name, found in recalibration(readings.targets[:, k], readings.probabilities[:, k], readings.groups).items():
             figures[f"{name}.{label}"] = {**metrics.rounded(found), "n": len(readings.films)}
+        positives = int(readings.targets[:, k].sum())
+        for name, trials in (("sensitivity", positives), ("specificity", len(readings.films) - positives)):
+            if f"{name}.{label}" in figures:
+                low, high = wilson(round(values[f"{name}.{label}"] * trials), trials)
+                figures[f"{name}.{label}"] |= metrics.rounded({"wilson_low": low, "wilson_high": high})
     return figures
 
 
 def _measured(readings: Readings, weights: Floats | None) -> dict[str, Any]:
     """All figures, flat: `name` or `name.label`."""
-    targets, probabilities = readings.targets, readings.probabilities
-    result = {
-        "macro_auroc": metrics.macro_auroc(targets, probabilities, weights),
-        "macro_auprc": metrics.macro(metrics.average_precision, targets, probabilities, weights),
-    }
-    if readings.task.exclusive:
-        result |= metrics.choices(targets, probabilities, weights)
+    result = _areas(readings, weights)
     for k, label in enumerate(readings.labels):
-        positive, score = targets[:, k], probabilities[:, k]
-        result[f"auroc.{label}"] = metrics.auroc(positive, score, weights)
+        positive, score = readings.targets[:, k], readings.probabilities[:, k]
         result[f"auprc.{label}"] = metrics.average_precision(positive, score, weights)
         result[f"ece.{label}"] = metrics.ece(positive, score, weights)
         result[f"brier.{label}"] = metrics.brier(positive, score, weights)
         if label in readings.thresholds:
             found = metrics.at_threshold(positive, score >= readings.thresholds[label], weights)
+            if not positive.any():  # all that can be said is how often it is called for nothing
+                result[f"specificity.{label}"] = found["specificity"]
+                continue
             result |= {f"{name}.{label}": value for name, value in found.items()}
             for share in _prevalences(readings, label):
                 predicted = metrics.at_prevalence(found["sensitivity"], found["specificity"], share)
                 result |= {f"{name}@{share:g}.{label}": value for name, value in predicted.items()}
-    if not readings.task.exclusive:
+    held = _held(readings)
+    result["macro_auprc"] = (
+        sum(result[f"auprc.{label}"] for label in held) / len(held) if held else result["macro_auroc"]
+    )
+    if readings.task.exclusive:
+        result |= metrics.choices(readings.targets, readings.probabilities, weights)
+    else:
         for name in ("ece", "brier"):
             result[name] = sum(result[f"{name}.{label}"] for label in readings.labels) / len(readings.labels)
     return result
+
+
+def _areas(readings: Readings, weights: Floats | None) -> dict[str, Any]:
+    """AUROC per label, and their mean over the labels that some films have and others have not."""
+    targets, probabilities = readings.targets, readings.probabilities
+    result = {f"auroc.{label}": metrics.auroc(targets[:, k], probabilities[:, k], weights)
+              for k, label in enumerate(readings.labels)}  # fmt: skip
+    held = _held(readings) or readings.labels[:1]  # none: nan, as that of any label
+    return {"macro_auroc": sum(result[f"auroc.{label}"] for label in held) / len(held), **result}
+
+
+def _held(readings: Readings) -> list[str]:
+    counts = readings.targets.sum(0)
+    return [label for k, label in enumerate(readings.labels) if 0 < counts[k] < len(readings.targets)]
 
 
 def _prevalences(readings: Readings, label: str) -> tuple[float, ...]:
@@ -298,11 +327,10 @@ def _small(readings: Readings) -> dict[str, Any]:
         return {**result, "too_few": f"only {held[0]}" if held else "no finding"}
 
     def measured(weights: Floats | None) -> dict[str, Any]:
-        found = {"macro_auroc": metrics.macro_auroc(readings.targets, readings.probabilities, weights)}
+        found = _areas(readings, weights)
         if readings.task.exclusive:
-            found["accuracy"] = metrics.choices(readings.targets, readings.probabilities, weights)["accuracy"]
-        for k, label in enumerate(readings.labels):
-            found[f"auroc.{label}"] = metrics.auroc(readings.targets[:, k], readings.probabilities[:, k], weights)
+            right = readings.probabilities.argmax(1) == readings.targets.argmax(1)
+            found["accuracy"] = metrics.share(right, weights)
         return found
 
     drawn = bootstrap(measured, readings.groups, readings.replicates, readings.seed)

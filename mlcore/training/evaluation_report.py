@@ -37,22 +37,22 @@ def statement(val: Evaluation) -> str:
     pooled = val["parts"]["pooled"]
     blind = pooled["baselines"]["source_only"]["accuracy"]
     within = ", ".join(
-        f"{_percent(part['figures']['accuracy'])} {name} (always normal: {always:.1%})"
+        f"{_percent(part['figures']['accuracy'])} {name} (always normal: {100 * always:.1f} %)"
         for name, part in inside.items()
         for always in [part["baselines"]["always_normal"]["accuracy"]]
     )
     return (
         f"Pooled validation accuracy is {_percent(pooled['figures']['accuracy'])} on {pooled['films']} films. The "
-        f"study behind this project reports {PAPER_ACCURACY:.2%} for its best network, on films that are not at hand. "
-        "Neither number says how well disease is recognised. In these films the label can be guessed from where a film "
-        "comes from: naming the commonest label of the film's data set, without a look at any pixel, is right for "
-        f"{blind:.1%} of the same films, so part of any pooled accuracy is earned by telling hospitals apart. It also "
-        "moves with the mixture of films though the model stays the same, and these films chose the epoch, the "
-        "calibration and the thresholds (in the study: the network), so it flatters. What it can mean: among films "
-        "mixed exactly as these, how often the first choice is the recorded label. What it cannot mean: how often the "
-        "model is right in a clinic, on adults or on children, or that it is better or worse than the study's network. "
-        f"Within a data set, where the source says nothing, the accuracies are {within}; read those, and the areas "
-        "under the ROC curve."
+        f"study behind this project reports {100 * PAPER_ACCURACY:.2f} % for its best network, on films that are not "
+        "at hand. Neither number says how well disease is recognised. In these films the label can be guessed from "
+        "where a film comes from: naming the commonest label of the film's data set, without a look at any pixel, is "
+        f"right for {100 * blind:.1f} % of the same films, so part of any pooled accuracy is earned by telling "
+        "hospitals apart. It also moves with the mixture of films though the model stays the same, and these films "
+        "chose the epoch, the calibration and the thresholds (in the study: the network), so it flatters. What it can "
+        "mean: among films mixed exactly as these, how often the first choice is the recorded label. What it cannot "
+        "mean: how often the model is right in a clinic, on adults or on children, or that it is better or worse than "
+        f"the study's network. Within a data set, where the source says nothing, the accuracies are {within}; read "
+        "those, and the areas under the ROC curve."
     )
 
 
@@ -104,7 +104,7 @@ def pictures(evaluation: Evaluation, split: str) -> dict[str, Picture]:
         areas = [group["figures"]["macro_auroc"] for group in rows]
         found["subgroups"] = Picture(
             figures.forest(
-                [f"{group['by']}: {group['name']} ({group['films']})" for group in rows],
+                [f"{_words(group['by'])}: {group['name']} ({group['films']})" for group in rows],
                 [area["value"] for area in areas],
                 [area["low"] for area in areas],
                 [area["high"] for area in areas],
@@ -117,15 +117,16 @@ def pictures(evaluation: Evaluation, split: str) -> dict[str, Picture]:
     return found
 
 
-def sections(document: Mapping[str, Any]) -> list[Section]:
-    """The page of `{"model", "command", "val"?, "test"?}`, the evaluations as `evaluate` makes them."""
+def sections(document: Mapping[str, Any], drawn: Mapping[str, Mapping[str, Picture]]) -> list[Section]:
+    """The page of `{"model", "command", "val"?, "test"?}`, the evaluations as `evaluate` makes them; `drawn` are the
+    `pictures` of each split."""
     found = [_about(document)]
     val = document.get("val", {})
     if val.get("statement"):
-        found.append(Section("What the pooled accuracy can and cannot mean", [val["statement"]]))
+        found.append(Section("What pooled accuracy can and cannot mean", [val["statement"]]))
     for split in ("test", "val"):
         if split in document:
-            found += _split_sections(document[split], split)
+            found += _split_sections(document[split], split, drawn[split])
     return found
 
 
@@ -138,15 +139,15 @@ def _about(document: Mapping[str, Any]) -> Section:
         [
             f"{model['name']} {model['version']}, weights sha256 {model['sha256']}.",
             f"Splits: {', '.join(splits)}. Intervals are 95 %: {replicates} bootstrap draws of whole patient groups, "
-            "unless DeLong or Wilson is named. Thresholds and calibration come from validation, so figures of the test "
-            "split are the ones to quote.",
+            "unless DeLong is named; Wilson intervals of sensitivity and specificity are in the JSON. Thresholds and "
+            "calibration come from validation, so figures of the test split are the ones to quote.",
             f"Made by: {document['command']}",
         ],
     )
 
 
-def _split_sections(evaluation: Evaluation, split: str) -> list[Section]:
-    name, drawn = SPLITS[split], pictures(evaluation, split)
+def _split_sections(evaluation: Evaluation, split: str, drawn: Mapping[str, Picture]) -> list[Section]:
+    name = SPLITS[split]
 
     def chosen(*names: str) -> list[Picture]:
         return [drawn[key] for key in names if key in drawn]
@@ -180,8 +181,12 @@ def _tried(calibration: Mapping[str, Any]) -> Section:
         for name, found in calibration["cross_validated"].items()
     ]
     chance = calibration["cross_validated"][calibration["chosen"]]
-    by_chance = ", ".join(f"{_words(part).lower()} {chance[part]['by_chance']:.3f}" for part in parts)
-    columns = ["", *(f"ECE {_short(part)}" for part in parts), *(f"Log loss {_short(part)}" for part in parts)]
+    by_chance = ", ".join(f"{part} {chance[part]['by_chance']:.3f}" for part in parts)
+    columns = [
+        "Counts the same",
+        *(f"ECE {_short(part)}" for part in parts),
+        *(f"Loss {_short(part)}" for part in parts),
+    ]
     text = [
         f"Rule: {calibration['rule']}",
         f"Chosen: {calibration['chosen']}. Of its ECE, chance alone would show: {by_chance}.",
@@ -200,8 +205,9 @@ _SUBGROUP_TEXT = (
 )
 _FILE_TEXT = (
     "First, how well source and batch can be told from what the model says, on films without a finding (AUROC, 0.5 is "
-    "not at all). Then the AUROC over pairs of films of the same batch and of different batches: a model that goes by "
-    "how files were made would be better on different ones wherever labels and batches go together."
+    "not at all). Then the AUROC of a finding against films without one, over pairs from the same batch and from "
+    "different batches: a model that goes by how files were made would be better on different ones wherever findings "
+    "and batches go together."
 )
 
 
@@ -257,7 +263,7 @@ def _operating_tables(evaluation: Evaluation) -> list[Table]:
         kind, _, rest = key.partition("@")
         share, _, label = rest.rpartition(".")
         if kind == "ppv":
-            rows.append([_words(label), f"{float(share):.1%}", found[key], found.get(f"npv@{rest}")])
+            rows.append([_words(label), f"{100 * float(share):g} %", found[key], found.get(f"npv@{rest}")])
     caption = "Pooled sensitivity and specificity, carried over to another prevalence."
     tables.append(Table(["", "Share with it", "PPV", "NPV"], rows, caption))
     return [table for table in tables if table.rows]
@@ -272,15 +278,15 @@ def _threshold_text(evaluation: Evaluation) -> list[str]:
 
 
 def _calibration(evaluation: Evaluation) -> Table:
+    whole = "first choice" if evaluation["exclusive"] else "mean over labels"
     rows = []
     for name, part in evaluation["parts"].items():
         before, found = part.get("before", {}).get("figures", {}), part["figures"]
-        for key, words in [("", "First choice" if evaluation["exclusive"] else "Mean"),
-                           *((f".{label}", _words(label)) for label in evaluation["labels"])]:  # fmt: skip
+        for key, words in [("", whole), *((f".{label}", label.replace("_", " ")) for label in evaluation["labels"])]:
             after = found.get(f"ece{key}")
             if after:
-                rows.append([f"{_words(name)}: {words.lower()}", before.get(f"ece{key}"), after, after.get("perfect"),
-                             found.get(f"slope{key}"), found.get(f"intercept{key}")])  # fmt: skip
+                cells = before.get(f"ece{key}"), after, after.get("perfect"), found.get(f"slope{key}")
+                rows.append([f"{_words(_short(name))}: {words}", *cells, found.get(f"intercept{key}")])
     columns = ["", "ECE before", "ECE after", "By chance", "Slope", "Intercept"]
     return Table(columns, rows, "Before and after calibration.")
 
@@ -289,10 +295,10 @@ def _subgroups(evaluation: Evaluation) -> Table:
     rows = []
     for group in evaluation["subgroups"]:
         found = group.get("figures", {})
-        area = found.get("macro_auroc") or f"– {group['too_few']}"
-        rows.append([f"{_words(group['by'])}: {group['name']}", group["films"], area, found.get("accuracy")])
-    columns = ["", "Films", "Macro AUROC", "Accuracy"]
-    return Table(columns, rows)
+        name = f"{_words(group['by'])}: {group['name']}"
+        why = group.get("too_few", "")
+        rows.append([name, group["films"], found.get("macro_auroc"), found.get("accuracy"), why])
+    return Table(["", "Films", "Macro AUROC", "Accuracy", ""], rows)
 
 
 def _file_tables(evaluation: Evaluation) -> list[Table]:
@@ -314,7 +320,10 @@ def _file_tables(evaluation: Evaluation) -> list[Table]:
 def _robustness_picture(robustness: Mapping[str, Any], split: str) -> Picture:
     start = {"strength": "none", "auroc": robustness["as_they_are"]}
     rows = {
-        kind: [{"strength": row["strength"], "lines": row["auroc"]} for row in [start, *found]]
+        kind: [
+            {"strength": row["strength"], "lines": {_short(name): value for name, value in row["auroc"].items()}}
+            for row in [start, *found]
+        ]
         for kind, found in robustness["changes"].items()
     }
     return Picture(
@@ -363,7 +372,8 @@ def _part_title(name: str, part: Mapping[str, Any]) -> str:
 
 
 def _percent(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.1%} ({figure['low']:.1%}–{figure['high']:.1%})"
+    value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} % ({low:.1f}–{high:.1f})"
 
 
 def _words(key: str) -> str:

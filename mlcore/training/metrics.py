@@ -162,7 +162,7 @@ def net_benefit(positive: Flags, score: Floats, thresholds: Sequence[float]) -> 
     return rows
 
 
-def roc_points(positive: Flags, score: Floats, most: int = 80) -> dict[str, list[float]]:
+def roc_points(positive: Flags, score: Floats, most: int = 50) -> dict[str, list[float]]:
     """The ROC curve as at most about `most` points: {"x": false positive rates, "y": sensitivities}."""
     cuts = np.concatenate([[np.inf], np.unique(score)[::-1]])
     yes, no = np.sort(score[positive]), np.sort(score[~positive])

@@ -17,6 +17,8 @@ from mlcore.training.statistics import bootstrap, interval
 
 #: A group with fewer films gets no figure.
 FEWEST = 20
+#: More pairs of films are not counted one by one; data sets of that size come as one batch.
+_MOST_PAIRS = 4_000_000
 
 
 def plain(films: Sequence[Film]) -> Flags:
@@ -49,33 +51,35 @@ def log_odds(probabilities: Floats) -> Floats:
 def between_batches(
     films: Sequence[Film], targets: Flags, probabilities: Floats, labels: Sequence[str], replicates: int, seed: int
 ) -> dict[str, Any]:
-    """Per source and label: AUROC over pairs of films of the same batch, over pairs of different batches, and the
-    first less the second.
+    """Per source and finding, against films without one: AUROC over pairs of films of the same batch, over pairs of
+    different batches, and the first less the second.
 
-    A model that goes by how a file was made is better between batches than inside one wherever labels and batches
+    A model that goes by how a file was made is better between batches than inside one wherever findings and batches
     go together; a difference around zero is what reading the film looks like. Left out without 20 films on each side.
     """
     result: dict[str, Any] = {}
-    for source in sorted({film.source for film in films}):
-        own = np.array([film.source == source for film in films])
-        held = [film for film in films if film.source == source]
-        found = {
-            label: figures
-            for k, label in enumerate(labels)
-            if (figures := _same_and_other(held, targets[own, k], probabilities[own, k], replicates, seed))
-        }
-        if found:
-            result[source] = found
-    return result
+    source, without = np.array([film.source for film in films]), plain(films)
+    for name in sorted(set(source)):
+        found = {}
+        for k, label in enumerate(labels):
+            keep = (source == name) & (targets[:, k] | without)
+            held = [film for film, kept in zip(films, keep, strict=True) if kept]
+            if label != "normal" and held:
+                found[label] = _same_and_other(held, targets[keep, k], probabilities[keep, k], replicates, seed)
+        result[str(name)] = {label: figures for label, figures in found.items() if figures}
+    return {name: found for name, found in result.items() if found}
 
 
-def _same_and_other(films: Sequence[Film], positive: Flags, score: Floats, replicates: int, seed: int) -> Any:
+def _same_and_other(
+    films: Sequence[Film], positive: Flags, score: Floats, replicates: int, seed: int
+) -> dict[str, Any]:
     batch = np.array([film.batch for film in films])
     yes, no = np.flatnonzero(positive), np.flatnonzero(~positive)
     same = batch[yes][:, None] == batch[no][None]
-    enough = all(min(pairs.any(1).sum(), pairs.any(0).sum()) >= FEWEST for pairs in (same, ~same))
-    if not enough or same.size > 4_000_000:
-        return None
+    if same.size > _MOST_PAIRS or not same.size:
+        return {}
+    if any(min(pairs.any(1).sum(), pairs.any(0).sum()) < FEWEST for pairs in (same, ~same)):
+        return {}
     order = (np.sign(score[yes][:, None] - score[no][None]) + 1) / 2
 
     def measure(weights: Floats) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def render(title: str, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["number"] = number
+    environment.filters["interval"] = interval
     environment.tests["figure"] = lambda cell: isinstance(cell, Mapping)
     environment.globals["numeric"] = _numeric
     environment.globals["inline"] = _inline
@@ -75,15 +76,23 @@ def render(title: str, sections: Sequence[Section]) -> str:
 
 
 def number(value: Any) -> str:
-    """A cell as people read it: `–` for nothing, three digits for a fraction, thin spaces in large counts."""
+    """A cell as people read it: `–` for nothing, three digits for a fraction, thin spaces in counts, a true minus."""
     if value is None:
         return "–"
     if isinstance(value, bool) or (not isinstance(value, (int, float)) and not hasattr(value, "item")):
         return str(value)
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, int):
-        return f"{value:,}".replace(",", "\N{THIN SPACE}")
-    return f"{value:.3f}" if math.isfinite(value) else "–"
+        return f"{value:,}".replace(",", "\N{THIN SPACE}").replace("-", "−")
+    return f"{value:.3f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def interval(figure: Mapping[str, Any]) -> str:
+    """The interval of a figure, `0.880–0.930`; "" where it has none."""
+    if figure.get("low") is None or figure.get("high") is None:
+        return ""
+    between = "–" if figure["low"] >= 0 else " to "
+    return f"{number(float(figure['low']))}{between}{number(float(figure['high']))}"
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -110,5 +119,5 @@ def _inline(picture: Picture) -> Any:
     """The SVG as part of the page, named for screen readers."""
     from markupsafe import Markup, escape
 
-    head, rest = picture.svg[picture.svg.index("<svg") :].split("<svg", 1)[0], picture.svg.split("<svg", 1)[1]
-    return Markup(f'{head}<svg role="img" aria-label="{escape(picture.alt)}"{rest}')  # noqa: S704 - our own drawing
+    rest = picture.svg.split("<svg", 1)[1]
+    return Markup(f'<svg role="img" aria-label="{escape(picture.alt)}"{rest}')  # noqa: S704 - our own drawing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,12 +75,12 @@ def test_figures_of_the_card_are_found_again_from_the_films(
 def test_card_that_flatters_is_found_out(
     tiny_folder: Path, film_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for path in tiny_folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    value = json.loads((tmp_path / "card.json").read_text())
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    value = json.loads((folder / "card.json").read_text())
     value["metrics"]["test"]["parts"]["pooled"]["figures"]["accuracy"]["value"] = 0.999
-    (tmp_path / "card.json").write_text(json.dumps(value))
-    options = ["--data", str(film_folder), "--model", str(tmp_path), "--replicates", "50"]
+    (folder / "card.json").write_text(json.dumps(value))
+    options = ["--data", str(film_folder), "--model", str(folder), "--replicates", "50"]
     assert main(["evaluate", *options]) == 1
     assert "pooled.figures.accuracy.value" in capsys.readouterr().err
 
