@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("train", "compare", "tune", "evaluate", "recipe", "predict", "chexnet")
+COMMANDS = ("train", "compare", "tune", "evaluate", "recipe", "predict", "chexnet", "gates")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -45,6 +45,7 @@ IMAGE_CODES: Mapping[str, str] = {
     "low_resolution": "Accepted; at {width} × {height} pixels the result may be less reliable.",
     "quality_low_contrast": "Accepted; the film has little contrast and the result may be less reliable.",
     "quality_inverted": "The film seems to be inverted (bright lungs); the result may be less reliable.",
+    "quality_cropped": "Part of the chest seems to be cut off. If a lung field is missing, send the whole film.",
     "quality_unusual": "Accepted; the film looks unlike the films the model learned from.",
 }
 
@@ -142,10 +143,14 @@ class QualityReason:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """The gate's answer. A rejected film never reaches the model."""
+    """The gate's answer. A rejected film never reaches the model.
+
+    `score` in [0, 1] falls with blur, noise and missing contrast; it compares exposures and decides nothing.
+    """
 
     verdict: Literal["ok", "warn", "rejected"]
     reasons: tuple[QualityReason, ...] = ()
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

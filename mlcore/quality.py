@@ -1,7 +1,8 @@
-"""The gate: is this a usable, upright, frontal chest film? Coded reasons, each with metric, value and limit.
+"""The gate: is this a usable, upright, whole, frontal chest film? Coded reasons, each with metric, value and limit.
 
-May import NumPy, Pillow and `mlcore.contracts`; the figures it uses are fitted by `mlcore.training.fit_quality`
-into `bundled/quality.json`, measured in `docs/quality.md`. Next: `mlcore.preprocess`, unless rejected.
+May import NumPy, Pillow, `mlcore.contracts` and `mlcore.gate_network`; the figures it uses are fitted by
+`mlcore.training.gate_fit` into `bundled/quality.json`, measured in `docs/quality.md`. Next: `mlcore.preprocess`,
+unless rejected.
 """
 
 from __future__ import annotations
@@ -10,113 +11,95 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from mlcore.contracts import DecodedImage, ImageArray, QualityReason, QualityReport, image_message
+from mlcore.gate_network import OTHER, SIDE, TURNS, WHOLE, Array, GateNetwork
 
 PARAMETERS = Path(__file__).parent / "bundled" / "quality.json"
-#: The film is judged at this size: 24 × 24 keeps lungs, heart, spine and diaphragm, and drops patient and device.
-GRID = 24
 
-#: The film score above which a picture that is no film as it stands counts as an inverted one.
-SURELY_A_FILM = 3.0
-
-_REDUCED = 96
+_REDUCED, _SCORED = 128, 256
 _DARK_BORDER = 0.08
 _KEEP_AT_LEAST = 0.3
-_CLIPPED_SQUARE = 9.0
 
 #: Exposure limits in [0, 1]: the spread between the 5th and 95th percentile inside the dark border, and their middle.
 NO_CONTRAST, LOW_CONTRAST = 0.06, 0.20
 TOO_DARK, TOO_BRIGHT = 0.04, 0.97
-
-Features = npt.NDArray[np.float64]
+#: Detail and noise, in shares of the contrast, at which their part of the quality score is one half.
+USUAL_DETAIL, USUAL_NOISE = 0.02, 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class FilmModel:
-    """What chest films look like at GRID × GRID.
+class Gate:
+    """The network and the limits of its answers, all in log-odds: see `Answer`."""
 
-    A Gaussian of rank-normalised films (`mean`, `axes`, `variances`, `residual_variance`: probabilistic principal
-    components, Tipping and Bishop 1999), and a logistic score of film against other pictures on its coordinates
-    (`weights`, `bias`: log-odds). `reject_below`, `warn_below` bound the score, `turned_above` the gain in
-    Mahalanobis distance by turning.
-    """
-
-    mean: Features
-    axes: Features
-    variances: Features
-    residual_variance: float
-    weights: Features
-    bias: float
+    network: GateNetwork
     reject_below: float
     warn_below: float
     turned_above: float
+    cut_below: float
 
-    def coordinates(self, vectors: Features) -> tuple[Features, Features]:
-        """Whitened coordinates (n, axes) and squared residual (n,) of vectors (n, GRID²)."""
-        centred = vectors - self.mean
-        along = centred @ self.axes.T
-        return along / np.sqrt(self.variances), np.maximum((centred**2).sum(1) - (along**2).sum(1), 1e-2)
+    LIMITS: ClassVar[tuple[str, ...]] = ("reject_below", "warn_below", "turned_above", "cut_below")
 
-    def features(self, vectors: Features) -> Features:
-        """The inputs of the logistic score, (n, 2 × axes + 4): where among films, how far from them, how smooth."""
-        along, residual = self.coordinates(vectors)
-        logs = np.log(np.column_stack([residual / vectors.shape[1], (along**2).mean(1)]))
-        rough = np.log(_roughness(vectors))
-        return np.column_stack([along, np.minimum(along**2, _CLIPPED_SQUARE), logs, rough, rough**2])
 
-    def score(self, vectors: Features) -> Features:
-        """Log-odds of being a film, (n,)."""
-        return self.features(vectors) @ self.weights + self.bias
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the network says of a picture, in log-odds.
 
-    def distance(self, vectors: Features) -> Features:
-        """Squared Mahalanobis distance from the upright films, (n,)."""
-        along, residual = self.coordinates(vectors)
-        return (along**2).sum(1) + residual / self.residual_variance
+    `film`: chest film, whichever way up, against anything else. `turns` (4,): turned counter-clockwise by 0, 90, 180
+    and 270 degrees. `whole`: both lung fields on the film.
+    """
+
+    film: float
+    turns: npt.NDArray[np.float64]
+    whole: float
 
 
 @cache
-def film_model() -> FilmModel:
-    """The bundled model."""
+def gate() -> Gate:
+    """The bundled gate."""
     stored: dict[str, Any] = json.loads(PARAMETERS.read_text())
-    lists = ("mean", "axes", "variances", "weights")
-    return FilmModel(**{**stored, **{name: np.asarray(stored[name]) for name in lists}})
+    network = GateNetwork.from_json(stored.pop("network"))
+    return Gate(network=network, **stored)
 
 
 def assess(image: DecodedImage) -> QualityReport:
     """Judge one film. Rejects only when sure, warns otherwise; the same pixels always get the same answer."""
     inner = _within_border(_reduced(image.pixels))
+    score = round(_score(_resized(image.pixels, _SCORED)), 4)
     exposure = _exposure(inner)
     if exposure and exposure[0].code == "quality_exposure":
-        return QualityReport("rejected", exposure)
-    rejected, warned = _likeness(rank_vector(inner), film_model())
+        return QualityReport("rejected", exposure, score)
+    rejected, warned = _likeness(_ranks(inner), gate())
     if rejected:
-        return QualityReport("rejected", rejected)
+        return QualityReport("rejected", rejected, score)
     reasons = warned + exposure
-    return QualityReport("warn" if reasons else "ok", reasons)
+    return QualityReport("warn" if reasons else "ok", reasons, score)
 
 
-def picture_vector(pixels: ImageArray) -> Features:
-    """The vector (GRID²,) by which a picture is judged."""
-    return rank_vector(_within_border(_reduced(pixels)))
+def rank_picture(pixels: ImageArray) -> Array:
+    """The picture (SIDE, SIDE) that the network judges: within its dark border, rank-normalised."""
+    return _ranks(_within_border(_reduced(pixels)))
 
 
-def _roughness(vectors: Features) -> Features:
-    """Mean squared Laplacian, (n,): nothing in a gradient, much in noise, films between."""
-    grids = vectors.reshape(-1, GRID, GRID)
-    middle = grids[:, 1:-1, 1:-1]
-    around = grids[:, :-2, 1:-1] + grids[:, 2:, 1:-1] + grids[:, 1:-1, :-2] + grids[:, 1:-1, 2:]
-    return ((around - 4 * middle) ** 2).mean((1, 2)) + 1e-4
+def answers_of(ranks: Array, network: GateNetwork) -> tuple[Answer, Answer]:
+    """The network's answers on the picture and on its negative, averaged over the four ways to turn it."""
+    turned = np.stack([np.rot90(ranks, quarters) for quarters in range(4)])
+    logits = network(np.concatenate([turned, -turned])).astype(np.float64)
+    return _averaged(logits[:4]), _averaged(logits[4:])
 
 
-def turned(vector: Features, quarters: int) -> Features:
-    """The vector of the same picture turned counter-clockwise."""
-    return np.rot90(vector.reshape(GRID, GRID), quarters).ravel()
+def _averaged(logits: npt.NDArray[np.float64]) -> Answer:
+    classes = logits[:, : OTHER + 1]
+    classes = classes - np.logaddexp.reduce(classes, axis=1, keepdims=True)
+    # Copy k shows the picture turned k quarters further.
+    turns = np.mean([np.roll(classes[k, TURNS], -k) for k in range(4)], axis=0)
+    film = float(np.logaddexp.reduce(turns) - classes[:, OTHER].mean())
+    return Answer(film, turns, float(logits[:, WHOLE].mean()))
 
 
 def _resized(pixels: ImageArray, side: int) -> ImageArray:
@@ -142,12 +125,13 @@ def _span(brightness: npt.NDArray[np.floating]) -> slice:
     return slice(int(lit[0]), int(lit[-1]) + 1)
 
 
-def rank_vector(inner: ImageArray) -> Features:
-    """Ranks of the 8-bit levels at GRID × GRID, of mean 0 and deviation about 1: the same under any display window."""
-    levels = np.round(_resized(inner, GRID) * 255).ravel()
+def _ranks(inner: ImageArray) -> Array:
+    """Ranks of the 8-bit levels at SIDE × SIDE, of mean 0 and deviation about 1: the same under any display window."""
+    levels = np.round(_resized(inner, SIDE) * 255)
     _, which, counts = np.unique(levels, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2 - 1
-    return (ranks[which] / (levels.size - 1) * 2 - 1) * np.sqrt(3)
+    spread = (ranks[which] / (levels.size - 1) * 2 - 1) * np.sqrt(3)
+    return spread.reshape(levels.shape).astype(np.float32)
 
 
 def _reason(code: str, metric: str, value: float, limit: float, **params: object) -> QualityReason:
@@ -168,22 +152,48 @@ def _exposure(inner: ImageArray) -> tuple[QualityReason, ...]:
     return ()
 
 
-def _likeness(vector: Features, model: FilmModel) -> tuple[tuple[QualityReason, ...], tuple[QualityReason, ...]]:
-    """Reasons to reject and reasons to warn: turned, not a chest, inverted, unusual."""
-    turns = np.stack([turned(vector, quarters) for quarters in range(4)])
-    both = model.score(np.concatenate([turns, -turns]))
-    inverted = bool(both[4:].max() > max(both[:4].max(), SURELY_A_FILM))
-    scores, distances = (both[4:], model.distance(-turns)) if inverted else (both[:4], model.distance(turns))
-    best = int(distances.argmin())
-    gain = distances[0] - distances[best]
-    if gain > model.turned_above and scores[best] > model.warn_below:
+def _score(film: ImageArray) -> float:
+    """Sharpness × freedom from noise × contrast, each between 0 and 1: blur, noise and too little light lower it."""
+    low, high = np.percentile(film, (5, 95))
+    contrast = float(high - low)
+    if contrast <= 0:
+        return 0.0
+    detail = _detail(film) / contrast
+    noise = _noise(film) / contrast
+    return detail / (detail + USUAL_DETAIL) / (1 + (noise / USUAL_NOISE) ** 2) * contrast / (contrast + LOW_CONTRAST)
+
+
+def _detail(film: ImageArray) -> float:
+    """Root mean square of what a smoothing over 3 × 3 takes away at half the resolution."""
+    half = _resized(film, _SCORED // 2)
+    smooth = sum(half[1 + y : len(half) - 1 + y, 1 + x : len(half) - 1 + x] for y in (-1, 0, 1) for x in (-1, 0, 1)) / 9
+    return float(np.sqrt(((half[1:-1, 1:-1] - smooth) ** 2).mean()))
+
+
+def _noise(film: ImageArray) -> float:
+    """Deviation of the noise by the mask that is blind to edges (Immerkær 1996)."""
+    rows = film[:-2] - 2 * film[1:-1] + film[2:]
+    both = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    return float(np.abs(both).mean()) * float(np.sqrt(np.pi / 2)) / 6
+
+
+def _likeness(ranks: Array, fitted: Gate) -> tuple[tuple[QualityReason, ...], tuple[QualityReason, ...]]:
+    """Reasons to reject and reasons to warn: not a chest, turned, inverted, cut, unusual."""
+    upright, negative = answers_of(ranks, fitted.network)
+    inverted = negative.film > max(upright.film, 0.0)
+    answer = negative if inverted else upright
+    if answer.film < fitted.reject_below:
+        return (_reason("quality_not_chest", "film_score", answer.film, fitted.reject_below),), ()
+    best = int(answer.turns.argmax())
+    gain = answer.turns[best] - answer.turns[0]
+    if gain > fitted.turned_above:
         degrees = 180 if best == 2 else 90
-        return (_reason("quality_rotated", "turning_gain", gain, model.turned_above, degrees=degrees),), ()
-    score = scores[0]
-    if score < model.reject_below:
-        return (_reason("quality_not_chest", "film_score", score, model.reject_below),), ()
+        return (_reason("quality_rotated", "turning_gain", gain, fitted.turned_above, degrees=degrees),), ()
+    warned: tuple[QualityReason, ...] = ()
     if inverted:
-        return (), (_reason("quality_inverted", "inverted_film_score", score, model.warn_below),)
-    if score < model.warn_below:
-        return (), (_reason("quality_unusual", "film_score", score, model.warn_below),)
-    return (), ()
+        warned += (_reason("quality_inverted", "inverted_film_score", negative.film, fitted.warn_below),)
+    elif answer.film < fitted.warn_below:
+        warned += (_reason("quality_unusual", "film_score", answer.film, fitted.warn_below),)
+    if answer.whole < fitted.cut_below:
+        warned += (_reason("quality_cropped", "whole_score", answer.whole, fitted.cut_below),)
+    return (), warned

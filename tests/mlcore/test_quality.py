@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import uuid
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +12,11 @@ from pydicom.data import get_testdata_file
 
 from mlcore.contracts import DecodedImage, HeaderFacts, QualityReport
 from mlcore.decode import decode
-from mlcore.quality import assess, film_model, picture_vector, turned
+from mlcore.gate_network import SIDE, GateNetwork
+from mlcore.quality import answers_of, assess, gate, rank_picture
+from mlcore.training.gate_fit import as_numpy, keras_network
+from mlcore.training.gate_pictures import DEGRADATIONS
 from tests.synthetic import as_dicom, as_gif, as_jpeg, as_png, read_film_id, synthetic_film
-
-REAL = Path(__file__).parents[3] / "shared" / "data"
-needs_real_films = pytest.mark.skipif(not REAL.is_dir(), reason="the real films of ../shared/data are not here")
 
 
 def report_of(pixels: np.ndarray) -> QualityReport:
@@ -113,38 +111,37 @@ def test_the_same_pixels_get_the_same_answer():
     assert report_of(film_pixels(5)) == report_of(film_pixels(5))
 
 
-def test_turning_a_vector_four_times_changes_nothing():
-    vector = picture_vector(film_pixels())
-    np.testing.assert_array_equal(turned(vector, 4), vector)
+def test_bundled_gate_orders_its_limits():
+    fitted = gate()
+    assert fitted.reject_below < fitted.warn_below
+    assert fitted.turned_above >= 0
 
 
-def test_bundled_model_orders_its_limits():
-    model = film_model()
-    assert model.reject_below < model.warn_below
-    assert model.axes.shape == (len(model.variances), len(model.mean))
+def test_network_survives_its_json():
+    network = gate().network
+    picture = rank_picture(film_pixels())[None]
+    np.testing.assert_array_equal(GateNetwork.from_json(network.to_json())(picture), network(picture))
 
 
-@needs_real_films
-def test_at_most_one_real_film_in_a_hundred_is_rejected():
-    rows = list(csv.DictReader((REAL / "cxr256" / "manifest.csv").open()))
-    for source in {row["source_dataset"] for row in rows}:
-        held_out = [row for row in rows if row["source_dataset"] == source and row["split"] != "train"]
-        chosen = held_out[:: max(1, len(held_out) // 300)]
-        verdicts = [assess(decode((REAL / "cxr256" / row["file"]).read_bytes())).verdict for row in chosen]
-        assert verdicts.count("rejected") <= len(verdicts) / 100, source
+def test_network_says_in_numpy_what_it_says_in_keras():
+    model = keras_network()
+    pictures = np.random.default_rng(0).normal(size=(3, SIDE, SIDE)).astype(np.float32)
+    np.testing.assert_allclose(as_numpy(model)(pictures), model(pictures[..., None], training=False), atol=1e-4)
 
 
-@needs_real_films
-def test_real_turned_films_are_found_and_upright_ones_are_not():
-    paths = sorted((REAL / "rotated").glob("*.jpg"))
-    upright = [path for path in paths if int(path.stem.partition("_")[0]) < 2000]
-    for path in paths:
-        report = assess(decode(path.read_bytes()))
-        assert codes(report) == ([] if path in upright else ["quality_rotated"]), path.name
+def test_answers_turn_with_the_picture():
+    ranks, network = rank_picture(film_pixels()), gate().network
+    upright, turned = answers_of(ranks, network)[0], answers_of(np.rot90(ranks), network)[0]
+    np.testing.assert_allclose(turned.turns, np.roll(upright.turns, 1), atol=1e-4)
+    assert turned.film == pytest.approx(upright.film, abs=1e-4)
 
 
-@needs_real_films
-def test_real_dicom_films_pass():
-    names = ("cr_monochrome1_10bit", "cr_jpeg2000_15bit", "dx_nih_patient1", "dx_nih_patient2", "dx_body_part_ribcage")
-    for name in names:
-        assert assess(decode((REAL / "dicom" / f"{name}.dcm").read_bytes())).verdict == "ok", name
+@pytest.mark.parametrize("name", DEGRADATIONS)
+@pytest.mark.parametrize("seed", range(4))
+def test_quality_score_falls_with_every_step_of_degradation(name, seed):
+    spoil, strengths = DEGRADATIONS[name]
+    film = film_pixels(seed)
+    scores = [report_of(film).score, *(report_of(spoil(film, strength)).score for strength in strengths)]
+    assert all(0 <= score <= 1 for score in scores)
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == len(scores)
