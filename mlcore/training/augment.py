@@ -126,7 +126,7 @@ class RandomMarks(RandomChange):
 
     def change(self, films: Any, drawn: Any) -> Any:
         rows, columns = films.shape[1:]
-        y, x = np.arange(rows, dtype=np.float32) / rows, np.arange(columns, dtype=np.float32) / columns
+        y, x = ops.arange(rows, dtype="float32") / rows, ops.arange(columns, dtype="float32") / columns
         bordered = drawn[:, 0] < 0.5
         sides = 0.07 * drawn[:, 1:5] * ops.cast(bordered, "float32")[:, None]
         inside = _box(y, x, sides[:, 0], sides[:, 1], 1 - sides[:, 2], 1 - sides[:, 3])
@@ -198,7 +198,7 @@ def jpeg(films: Any, quality: Any) -> Any:
         values = ops.pad(values, [(0, 0), (0, down), (0, right)], mode="symmetric")
     quality = ops.cast(quality, "float32")
     scale = ops.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    table = ops.clip(ops.floor((_LUMINANCE * _each(scale) + 50) / 100), 1, 255)[:, None, :, None, :]
+    table = ops.clip(ops.floor((ops.multiply(_LUMINANCE, _each(scale)) + 50) / 100), 1, 255)[:, None, :, None, :]
     blocks = (-1, (rows + down) // 8, 8, (columns + right) // 8, 8)
     coefficients = ops.reshape(_per_block(values, _COSINES), blocks)
     kept = ops.reshape(ops.round(coefficients / table) * table, (-1, rows + down, columns + right))
@@ -215,7 +215,7 @@ def _per_block(values: Any, matrix: Any) -> Any:
 
 def _down_and_up(side: int, scale: Any, down: Any, up: Any) -> Any:
     """Resampling of `side` pixels to `scale` of them and back, as one matrix per film, (n, side, side)."""
-    full = np.arange(side, dtype=np.float32) + 0.5
+    full = ops.arange(side, dtype="float32") + 0.5
     count = ops.maximum(ops.round(side * scale), 1)
     share = _each(count / side)
     held = ops.cast(full < count[:, None], "float32")  # rows of the small picture; the others stay empty
