@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     card = write_model_folder(
         options.out / "model",
         members=[run.weights for run in runs],
-        architecture=Architecture(plan.backbone, plan.spec.size, len(task.labels), members=len(runs)),
+        architecture=Architecture(plan.backbone, plan.spec.size, len(task.labels), len(runs), task.exclusive),
         spec=plan.spec,
         films=films,
         name=options.name or f"cxr-{task.key}",
