@@ -6,7 +6,7 @@ outcome into the card, the recipes and the comparison into their reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,9 @@ from mlcore.training.statistics import (
     bootstrap,
     bootstrap_p,
     delong_interval,
+    delong_paired,
     interval,
+    mcnemar,
     recalibration,
     wilson,
 )
@@ -31,8 +33,6 @@ from mlcore.training.tasks import Task
 #: Shares of positive films at which PPV and NPV are worked out when nobody names one.
 PREVALENCES = (0.01, 0.05, 0.2)
 _THRESHOLDS = tuple(round(0.04 * step, 2) for step in range(1, 23))
-#: Figures of batches and subgroups; the others would say little on few films.
-_FEW = ("accuracy", "macro_auroc", "auroc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +128,38 @@ def parts(films: Sequence[Film]) -> dict[str, Flags]:
 
 def paired_difference(
     films: Sequence[Film], task: Task, a: Floats, b: Floats, *, replicates: int = REPLICATES, seed: int = 0
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     """Macro AUROC of `a` less that of `b` (films, labels) on the same films, per part: value, low, high and p.
 
-    Both models are measured on the same draws of whole patients; p is two-sided from those draws.
+    Both models are measured on the same draws of whole patients; p is two-sided from those draws. Beside it, with
+    films counted as independent: `delong` per label, and for exclusive labels `mcnemar`, the p that both first choices
+    are right equally often.
     """
     result = {}
-    targets = task.targets(films)
+    targets = task.targets(films) > 0
     for name, keep in parts(films).items():
         truth, of_a, of_b = targets[keep], a[keep].astype(np.float64), b[keep].astype(np.float64)
+        value = metrics.macro_auroc(truth, of_a) - metrics.macro_auroc(truth, of_b)
+        if not np.isfinite(value):
+            continue
         groups = [film.group for film, kept in zip(films, keep, strict=True) if kept]
-
-        def difference(weights: Floats | None, of: tuple[Floats, Floats, Floats] = (truth, of_a, of_b)) -> Any:
-            return metrics.macro_auroc(of[0], of[1], weights) - metrics.macro_auroc(of[0], of[2], weights)
-
-        value = difference(None)
-        if np.isfinite(value):
-            drawn = bootstrap(lambda weights: {"d": difference(weights)}, groups, replicates, seed)["d"]
-            result[name] = {**_figure(value, drawn, int(keep.sum())), "p": round(bootstrap_p(drawn), 4)}
+        drawn = bootstrap(_macro_difference(truth, of_a, of_b), groups, replicates, seed)["difference"]
+        result[name] = {**_figure(value, drawn, int(keep.sum())), "p": round(bootstrap_p(drawn), 4)}
+        result[name]["delong"] = {
+            label: metrics.rounded(delong_paired(truth[:, k], of_a[:, k], of_b[:, k]))
+            for k, label in enumerate(task.labels)
+            if 1 < truth[:, k].sum() < len(truth) - 1
+        }
+        if task.exclusive:
+            right_a, right_b = (scores.argmax(1) == truth.argmax(1) for scores in (of_a, of_b))
+            result[name]["mcnemar"] = round(mcnemar(right_a, right_b), 4)
     return result
+
+
+def _macro_difference(truth: Flags, a: Floats, b: Floats) -> Callable[[Floats], dict[str, Any]]:
+    return lambda weights: {
+        "difference": metrics.macro_auroc(truth, a, weights) - metrics.macro_auroc(truth, b, weights)
+    }
 
 
 def differences(stored: Mapping[str, Any], again: Mapping[str, Any], tolerance: float = 0.002) -> list[str]:

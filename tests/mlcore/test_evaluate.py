@@ -201,8 +201,10 @@ def test_better_model_wins_the_paired_comparison_and_a_model_ties_with_itself(ma
     assert set(found) == {"pooled", "within adults", "within children"}
     assert found["within adults"]["low"] > 0
     assert found["within adults"]["p"] < 0.02
+    assert found["within adults"]["delong"]["effusion"]["p"] < 0.02
+    assert found["pooled"]["mcnemar"] < 0.02
     same = paired_difference(made, THREE, good, good, replicates=50)["pooled"]
-    assert (same["value"], same["low"], same["high"], same["p"]) == (0, 0, 0, 1)
+    assert (same["value"], same["low"], same["high"], same["p"], same["mcnemar"]) == (0, 0, 0, 1, 1)
 
 
 def test_same_seed_gives_the_same_document(made: list[Film]) -> None:
