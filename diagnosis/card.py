@@ -98,7 +98,8 @@ def card_subgroups(card: Mapping[str, Any]) -> list[Row]:
     split, _ = _main_part(card)
     metrics = card.get("metrics", {}).get(split, {})
     found = [*metrics.get("subgroups", ())]
-    found += [{"by": "file made by", "name": name, **batch} for name, batch in metrics.get("batches", {}).items()]
+    if not any(each["by"] == "batch" for each in found):
+        found += [{"by": "batch", "name": name, **batch} for name, batch in metrics.get("batches", {}).items()]
     return [Row(f"{each['by'].capitalize()}: {each['name']}", _subgroup(each)) for each in found]
 
 

@@ -111,7 +111,7 @@ def test_films_that_no_model_was_asked_about_are_queued_when_one_becomes_active(
     radiograph = take_in(urgency="urgent")
     prepare_next(worker="test")
     assert sweep().added == 0
-    model_activate(model=model, user=system_admin)
+    model_activate(model=model, by=system_admin)
     assert sweep().added == 1
     assert sweep().added == 0
     job = Job.objects.get(radiograph=radiograph, model_version=model)
