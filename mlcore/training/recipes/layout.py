@@ -132,12 +132,15 @@ def _findings(document: Document) -> list[Section]:
 
 def _paired(document: Document) -> list[Section]:
     rows = [
-        [f"{row['first']} − {row['second']}", row["task"], part, difference, difference.get("p")]
+        [f"{row['first']} − {row['second']}", row["task"], part, difference, difference.get("p"), difference.get("mcnemar")]
         for row in document["paired"]
         for part, difference in row["difference"].items()
     ]
-    columns = ("difference", "task", "films", "macro AUROC", "p")
-    caption = "The same films for both, patients drawn together."
+    columns = ("difference", "task", "films", "macro AUROC", "p", "McNemar p")
+    caption = (
+        "The same films for both, patients drawn together. McNemar's test asks whether both are right equally often, "
+        "films taken one by one."
+    )
     return [Section("Paired differences", [], [Table(columns, rows, caption)])] if rows else []
 
 
