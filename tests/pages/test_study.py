@@ -66,8 +66,8 @@ def test_opening_a_study_is_recorded(client_for, study, predicted):
     assert AuditEvent.objects.filter(verb="read", object_type="study", object_id=study.pk).count() == 1
 
 
-def test_active_model_speaks_before_a_newer_one_on_trial(client_for, study, predicted):
-    trial = factories.model_version_make("2.0.0", status="shadow")
+def test_active_model_speaks_before_a_newer_one_that_was_retired(client_for, study, predicted):
+    trial = factories.model_version_make("2.0.0", status="retired")
     factories.prediction_make(predicted.radiograph, trial, calibrated={"pneumonia": 0.01, "effusion": 0.99})
     page = page_of(client_for("radiologist"), study)
     assert "Pneumonia present" in page
@@ -171,3 +171,22 @@ def test_queries_do_not_grow_with_the_films(client_for, study, predicted, count_
     for _ in range(4):
         factories.prediction_make(factories.radiograph_make(study, state="ready"))
     assert count_queries(lambda: client.get(address)) == few
+
+
+def test_of_many_findings_those_below_their_thresholds_are_folded_away(client_for, patient):
+    study = factories.study_make(patient)
+    numbers = {f"finding{number}": 0.1 for number in range(13)} | {"edema": 0.9}
+    factories.predicted_film_make(study, calibrated=numbers)
+    page = client_for("radiologist").get(f"/studies/{study.pk}/").content.decode()
+    assert "Edema present" in page
+    assert "13 findings below their thresholds" in page
+    first = page.split("13 findings below")[0]
+    assert "Finding12" not in first.split('class="findings"')[1]
+    page = client_for("radiologist").get(f"/patients/{patient.pk}/").content.decode()
+    assert "13 findings below the threshold on every film" in page
+
+
+def test_of_few_findings_all_are_shown(client_for, patient):
+    study = factories.study_make(patient)
+    factories.predicted_film_make(study)
+    assert "below their thresholds" not in client_for("radiologist").get(f"/studies/{study.pk}/").content.decode()
