@@ -48,18 +48,24 @@ class EpochEnd(keras.callbacks.Callback):
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise TrainingError(f"The loss of epoch {epoch + 1} is {loss}: train with a lower rate.")
-        variables = self.model.trainable_variables
-        raw = [keras.ops.convert_to_numpy(variable) for variable in variables]
-        self.model.optimizer.finalize_variable_values(variables)
+        raw = [keras.ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
+        take_average(self.model)
         scores = self.measure()
         seconds = time.perf_counter() - self.started
         entry = {"epoch": epoch + 1, "phase": self.phase, "loss": loss, **scores, "seconds": seconds}
         self.keeper.keep_best(entry, self.network)
-        for variable, value in zip(variables, raw, strict=True):
+        for variable, value in zip(self.model.trainable_variables, raw, strict=True):
             variable.assign(value)
         self.keeper.keep(entry, self.model)
         logs.update(scores)  # what callbacks behind this one write
         self.model.stop_training = self.keeper.finished
+
+
+def take_average(trainer: Any) -> None:
+    """Put the averaged weights, if the optimizer keeps any, in the place of the plain ones."""
+    trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
+    for variable in trainer.trainable_variables:  # a copy: JAX would let weight and average share, and free, a buffer
+        variable.assign(keras.ops.convert_to_numpy(variable).copy())
 
 
 class Progress(keras.callbacks.Callback):

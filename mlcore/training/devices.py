@@ -22,7 +22,7 @@ def accelerators() -> int:
         import torch
 
         return int(torch.cuda.device_count())
-    return len(_listed("gpu"))
+    return sum(name.lower().startswith("gpu") for name in keras.distribution.list_devices())
 
 
 @contextmanager
@@ -55,10 +55,6 @@ def _version(backend: str) -> str:
     from importlib.metadata import version
 
     return version(backend)
-
-
-def _listed(kind: str) -> list[str]:
-    return list(keras.distribution.list_devices(kind))
 
 
 @contextmanager

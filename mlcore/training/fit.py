@@ -16,7 +16,7 @@ from mlcore.preprocess import PreprocessingSpec
 from mlcore.training import augment
 from mlcore.training.batches import Array, TrainingBatches, class_weights
 from mlcore.training.cache import Samples
-from mlcore.training.callbacks import EpochEnd, Progress
+from mlcore.training.callbacks import EpochEnd, Progress, take_average
 from mlcore.training.devices import placed
 from mlcore.training.films import TrainingError
 from mlcore.training.layers import Standardise
@@ -53,7 +53,7 @@ def fit(run: Run, train: Samples, val: Samples) -> None:
             if done > first:
                 trainer.load_weights(run.checkpoint(done))
             if done == last:  # the next phase starts from the averaged weights, as it does without interruption
-                trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
+                take_average(trainer)
                 continue
             end = EpochEnd(
                 run, phase, network,
