@@ -66,7 +66,9 @@ def _bars() -> Callable[[str, int, int], None]:
     bars: dict[str, tqdm] = {}
 
     def progress(name: str, done: int, total: int) -> None:
-        bar = bars.setdefault(name, tqdm(total=total, desc=name))
+        if name not in bars:
+            bars[name] = tqdm(total=total, desc=name)
+        bar = bars[name]
         bar.update(done - bar.n)
         if done == total:
             bar.close()

@@ -36,7 +36,7 @@ from mlcore.training.gate_pictures import (
 )
 from mlcore.training.statistics import wilson
 
-DRAWN, PARTS, SEED = 250, 3, 11
+DRAWN, PARTS, SEED = 100, 1, 11
 #: The parts of the document that the table shows, in its order.
 PARTS_SHOWN = (
     "real films",
@@ -50,7 +50,7 @@ PARTS_SHOWN = (
 #: Shares cut off one side of a film.
 CUTS = (0.3, 0.4, 0.5)
 #: Every so many films are also cut, darkened and degraded.
-EVERY = 5
+EVERY = 10
 Progress = Callable[[str, int, int], None]
 
 
