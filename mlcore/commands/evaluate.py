@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mlcore.predictors.base import Predictor
 
 HELP = "Measure a model again and compare with its card; status 1 when a figure differs."
+#: Figures that a terminal shows; all of them are in the document.
+_PRINTED = ("accuracy", "balanced", "macro", "auroc", "sensitivity", "specificity", "ppv@", "npv@", "ece", "brier")
 _SPLITS = {"test": ("test",), "val": ("val",), "both": ("val", "test")}
 
 
@@ -90,6 +92,8 @@ def _print(predictor: Predictor, found: dict[str, Any]) -> None:
         for name, part in result["parts"].items():
             print(f"{name}: {part['films']} films, {part['groups']} patient groups")
             for figure, value in part["figures"].items():
+                if not figure.startswith(_PRINTED):
+                    continue
                 print(f"  {figure:28s} {value['value']:.3f} ({value['low']:.3f}–{value['high']:.3f})")
             for baseline, values in part["baselines"].items():
                 print(f"  no pixel, {baseline}:", ", ".join(f"{key} {value:.3f}" for key, value in values.items()))

@@ -43,7 +43,10 @@ def write_gallery(folder: Path, found: Outputs, card: ModelCard, task: Task, spl
         score, positive, threshold = probabilities[:, k], targets[:, k], card.operating_points[label]
         false = [int(i) for i in np.argsort(-score) if not positive[i] and score[i] >= threshold][:_EACH]
         missed = [int(i) for i in np.argsort(score) if positive[i] and score[i] < threshold][:_EACH]
-        for title, chosen in ((f"{label}: called, but not its label", false), (f"{label}: missed", missed)):
+        for title, chosen in (
+            (f"{label.capitalize()}: called, but not its label", false),
+            (f"{label.capitalize()}: missed", missed),
+        ):
             films = [found.films[i] for i in chosen]
             picture = _sheet(films, [float(score[i]) for i in chosen])
             shown = [Picture(picture, f"{split} split, threshold {threshold:.3f}.", title)] if films else []
