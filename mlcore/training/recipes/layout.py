@@ -132,9 +132,9 @@ def _findings(document: Document) -> list[Section]:
 
 def _paired(document: Document) -> list[Section]:
     rows = [
-        [f"{row['first']} − {row['second']}", row["task"], part, difference, difference.get("p"), difference.get("mcnemar")]
+        [f"{row['first']} − {row['second']}", row["task"], part, found, found.get("p"), found.get("mcnemar")]
         for row in document["paired"]
-        for part, difference in row["difference"].items()
+        for part, found in row["difference"].items()
     ]
     columns = ("difference", "task", "films", "macro AUROC", "p", "McNemar p")
     caption = (
