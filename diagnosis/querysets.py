@@ -91,14 +91,14 @@ class FindingQuerySet(models.QuerySet):
 
 class ModelVersionQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        """Versions that speak or spoke, for everybody; what waits, is on trial or never got further, for system
+        """Versions that speak or ever spoke, for everybody: their results are on the pages. The others, for system
         administrators."""
         if access.is_system_admin(user):
             return self.all()
         from diagnosis.models import ModelChange
 
         spoke = ModelChange.objects.filter(after="active").order_by().values("model_version")
-        known = Q(status="active") | Q(status="retired", pk__in=spoke)
+        known = Q(status="active") | Q(pk__in=spoke)
         return self.filter(known) if user.is_authenticated else self.none()
 
 

@@ -57,7 +57,7 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
 
 
 def _foremost(predictions: list[Prediction]) -> Prediction | None:
-    """The active model speaks first; models on trial and retired ones are looked up."""
+    """The active model speaks first; retired ones are looked up."""
     active = (each for each in predictions if each.model_version.status == ModelVersion.Status.ACTIVE)
     return next(active, predictions[0] if predictions else None)
 

@@ -1,6 +1,6 @@
 """The model versions: which there are, and the card of each with its pictures. No patient data.
 
-For everybody who is signed in; versions that wait or are on trial, for system administrators only.
+For everybody who is signed in; versions that never spoke, for system administrators only.
 May import: Django, `diagnosis.registry`, `diagnosis.card`, `diagnosis.services.model_files`, `mlcore.interpret`.
 """
 

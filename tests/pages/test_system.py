@@ -188,8 +188,8 @@ def test_no_other_file_is_given_as_a_picture(client_for, pictured, name):
 
 
 def test_pictures_of_a_version_on_trial_are_for_system_administrators(client_for, pictured):
-    type(pictured).objects.filter(pk=pictured.pk).update(status="shadow")
-    address = f"/models/{pictured.pk}/figures/roc.svg"
+    trial = factories.model_version_make(name="trial-reader", status="shadow", folder=pictured.folder)
+    address = f"/models/{trial.pk}/figures/roc.svg"
     assert client_for("radiologist").get(address).status_code == 404
     assert client_for("system").get(address).status_code == 200
 
@@ -203,6 +203,13 @@ def test_the_list_shows_what_speaks_and_spoke_and_trials_to_system_administrator
     assert "no figures in the card" in page
     assert "hidden-trial" not in page
     assert "hidden-trial" in text_of(client_for("system"), "/models/")
+
+
+def test_a_version_that_spoke_keeps_its_page_when_it_is_tried_again(client_for):
+    model = factories.model_version_make(name="spoke")
+    type(model).objects.update(status="shadow")
+    page = text_of(client_for("operator"), f"/models/{model.pk}/")
+    assert "On trial" not in page
 
 
 def test_the_list_without_a_model_says_what_to_do(client_for):
