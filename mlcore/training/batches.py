@@ -23,15 +23,21 @@ Indices = npt.NDArray[np.intp]
 
 
 class FilmBatches(keras.utils.PyDataset):
-    """Films in their order: `(pixels uint8 (batch, rows, columns),)`, fetched ahead by two threads."""
+    """Films in their order: `(pixels uint8 (batch, rows, columns),)`, fetched ahead by two threads.
+
+    The last batch is filled up from the beginning: one shape is compiled once, and divides among devices.
+    """
 
     def __init__(self, samples: Samples, batch: int) -> None:
         super().__init__(workers=2, max_queue_size=8)
         self.samples, self.batch = samples, batch
-        self.order: Indices = np.arange(len(samples.films))
+        self.show(np.arange(len(samples.films)))
+
+    def show(self, order: Indices) -> None:
+        self.order = np.resize(order, -(-len(order) // self.batch) * self.batch)
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.batch)
+        return len(self.order) // self.batch
 
     def chosen(self, number: int) -> Indices:
         return self.order[number * self.batch : (number + 1) * self.batch]
@@ -56,9 +62,9 @@ class TrainingBatches(FilmBatches):
     def start(self, epoch: int) -> None:
         random = np.random.default_rng([self.seed, epoch])
         if self.strata is None:
-            self.order = plain_draw(len(self.samples.films), self.count, random)
+            self.show(plain_draw(len(self.samples.films), self.count, random))
         else:
-            self.order = balanced_draw(self.strata, self.count, random)
+            self.show(balanced_draw(self.strata, self.count, random))
 
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         chosen = self.chosen(number)

@@ -242,9 +242,11 @@ def scores_of(scoring: Any, samples: Samples) -> Array:
     """What the model of `fit.scorer` says of every film."""
     from mlcore.training.batches import FilmBatches
 
-    if not samples.films:
+    count = len(samples.films)
+    if not count:
         return np.zeros((0, scoring.output_shape[-1]), np.float32)
-    return np.asarray(scoring.predict(FilmBatches(samples, _PREDICT_BATCH), verbose=0), dtype=np.float32)
+    batches = FilmBatches(samples, min(_PREDICT_BATCH, -(-count // 8) * 8))
+    return np.asarray(scoring.predict(batches, verbose=0), dtype=np.float32)[:count]
 
 
 def within_sources(films: Sequence[Film], targets: Array, probabilities: Array) -> dict[str, float]:

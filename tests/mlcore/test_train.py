@@ -14,7 +14,7 @@ import pytest
 
 from mlcore.__main__ import main
 from mlcore.preprocess import standardise
-from mlcore.training.batches import balanced_draw, class_weights, log_priors, plain_draw, strata
+from mlcore.training.batches import TrainingBatches, balanced_draw, class_weights, log_priors, plain_draw, strata
 from mlcore.training.dataset import Film, Samples, TrainingError
 from mlcore.training.tasks import CHESTXRAY14, THREE
 from mlcore.training.train import Plan, Run, load_scores, predict_scores, save_scores, train
@@ -229,6 +229,11 @@ def test_draw_is_balanced_over_source_and_label_and_repeatable() -> None:
 
 def test_plain_draw_shows_every_film_once() -> None:
     assert sorted(plain_draw(9, 0, np.random.default_rng(1))) == list(range(9))
+
+
+def test_last_batch_is_as_large_as_the_others() -> None:
+    batches = TrainingBatches(samples(), THREE, count=20, balance="none", floor=1, batch=8, seed=1)
+    assert [len(batches[i][1]) for i in range(len(batches))] == [8, 8, 8]
 
 
 def test_film_with_several_labels_counts_as_its_rarest() -> None:
