@@ -12,7 +12,7 @@ from PIL import Image
 from mlcore import quality
 from mlcore.__main__ import main
 from mlcore.gate_network import SIDE
-from mlcore.training import gate_fit, gate_measure
+from mlcore.training import gate_fit, gate_measure, gate_pictures
 from mlcore.training.gate_pictures import held_out, other_pictures
 
 
@@ -32,6 +32,7 @@ def others(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate_measure, "DRAWN", 1)
+    monkeypatch.setattr(gate_pictures, "installed_pictures", lambda: iter(()))
     for name, value in {"EPOCHS": 1, "PER_EPOCH": 64, "DRAWN": 2, "COPIES": 1, "PARTS": 1}.items():
         monkeypatch.setattr(gate_fit, name, value)
 
