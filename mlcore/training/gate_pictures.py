@@ -111,7 +111,7 @@ def _dicom_picture(path: Path) -> ImageArray | None:
     low, high = np.percentile(samples, (0.1, 99.9))
     if min(samples.shape) < SMALLEST // 2 or high <= low:
         return None
-    return np.clip((samples - low) / (high - low), 0, 1)
+    return np.clip((samples - low) / (high - low), 0, 1).astype(np.float32)
 
 
 def part_of(pixels: ImageArray, rng: Rng, least: float, most: float) -> ImageArray:
@@ -147,7 +147,7 @@ def varied(film: ImageArray, rng: Rng, cut: float = 0.09) -> ImageArray:
         pixels = np.clip((pixels - low) / (high - low), 0, 1)
     pixels = pixels ** np.float32(np.exp(rng.normal(0, 0.4)))
     if rng.random() < 0.3:
-        pixels = pixels + rng.normal(0, rng.uniform(0.01, 0.08), pixels.shape)
+        pixels = pixels + rng.normal(0, rng.uniform(0.01, 0.08), pixels.shape).astype(np.float32)
     if rng.random() < 0.25:
         pixels = marked(np.array(pixels), rng)
     pixels = np.clip(pixels * rng.uniform(0.6, 1) + rng.uniform(0, 0.15), 0, 1)
@@ -195,7 +195,7 @@ def noisy(film: ImageArray, sigma: float) -> ImageArray:
 
 def underexposed(film: ImageArray, share: float) -> ImageArray:
     """The lower `share` of the light, in 8 bits as a device would store it."""
-    return np.round(film * np.float32(1 - share) * 255) / np.float32(255)
+    return (np.round(film * np.float32(1 - share) * 255) / np.float32(255)).astype(np.float32)
 
 
 #: Degradation → what spoils a film, in growing strength.
@@ -299,8 +299,8 @@ def _shapes(rng: Rng) -> ImageArray:
         for at in (cx, 1 - cx) if pairs else (cx,):
             u, v = np.abs(x - at) / rx, np.abs(y - cy) / ry
             picture[(u**2 + v**2 < 1) if ellipse else (u < 1) & (v < 1)] = level
-    picture = np.clip(picture, 0, 1).astype(np.float32)
-    return blurred(picture, rng.uniform(1, 8)) if rng.random() < 0.3 else picture
+    drawn: ImageArray = np.clip(picture, 0, 1).astype(np.float32)
+    return blurred(drawn, rng.uniform(1, 8)) if rng.random() < 0.3 else drawn
 
 
 DRAWN: dict[str, Callable[[Rng], ImageArray]] = {
