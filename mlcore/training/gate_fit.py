@@ -198,7 +198,7 @@ def _trained(examples: Examples, progress: Progress) -> GateNetwork:
     keras.utils.set_random_seed(SEED)
     rng = np.random.default_rng(SEED)
     model = keras_network()
-    schedule = keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * (PER_EPOCH // BATCH))
+    schedule = keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * -(-PER_EPOCH // BATCH))
 
     def loss(truth: Any, logits: Any) -> Any:
         """Of truth (class, whole, film): which class, and for films whether they are whole."""
