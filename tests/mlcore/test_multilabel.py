@@ -22,7 +22,7 @@ from mlcore.predictors.fake import FakePredictor
 from mlcore.registry import load_predictor
 from mlcore.training.tasks import CHESTXRAY14_LABELS
 from tests.films import synthetic_film
-from tests.mlcore.fourteen import TRAINED, UNTRAINED, fourteen_folder
+from tests.mlcore.fourteen import TRAINED, UNTRAINED, fourteen_folder, nih_folder
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +185,16 @@ def test_threshold_outside_the_range_is_refused(card: ModelCard) -> None:
     points = {**card.operating_points, "edema": 1.2}
     with pytest.raises(ModelIntegrityError):
         card_from_json(replace(card, operating_points=points).to_json())
+
+
+def test_training_on_several_findings_gives_a_model_that_shows_those_with_enough_films(tmp_path: Path) -> None:
+    data = nih_folder(tmp_path / "films", train=16, val=40, test=24)
+    arguments = ["train", "--task", "chestxray14", "--network", "tiny", "--weights", "none", "--size", "64"]
+    arguments += ["--epochs", "1", "--per-epoch", "16", "--replicates", "20"]
+    assert main([*arguments, "--data", str(data), "--out", str(tmp_path / "run")]) == 0
+    trained = load_card(tmp_path / "run" / "model")
+    assert tuple(label.key for label in trained.labels) == CHESTXRAY14_LABELS
+    assert not trained.architecture.exclusive
+    assert trained.label_keys == ("effusion",)  # 20 validation films have it, 10 a mass, none anything else
+    assert set(trained.operating_points) == {"effusion"}
+    assert "auroc.effusion" in trained.metrics["test"]["parts"]["pooled"]["figures"]
