@@ -1,4 +1,4 @@
-# make run · make test · make lint: each sets up what it needs, nothing before it. `make` alone explains.
+# make run · make study · make test · make lint: each sets up what it needs, nothing before it. `make` alone explains.
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,13 +13,16 @@ PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing c
 	/^ERROR|^ *error|No space left/ { print; fflush() }'
 
 
-.PHONY: help run test lint
+.PHONY: help run study test lint
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Start the whole site on port 8000 (PORT=9000 make run: on another); Ctrl-C stops it
 	@exec $(BIN)/python manage.py up
+
+study: $(VENV)/.train ## Make the commands of the model study ready, and list them
+	@$(BIN)/python -m mlcore --help
 
 test: $(VENV)/.dev ## Run every test
 	@mkdir -p var
@@ -45,7 +48,12 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	@$(PIP) -r requirements.txt $(PIP_SHOW)
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-train.txt $(VENV)/.runtime
+$(VENV)/.train: requirements-train.txt $(VENV)/.runtime
+	@echo "Installing what training and comparing need ..."
+	@$(PIP) -r requirements-train.txt $(PIP_SHOW)
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.train
 	@echo "Installing the tools for tests and checks ..."
 	@$(PIP) -r requirements-dev.txt $(PIP_SHOW)
 	@touch $@

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = ("train", "compare", "tune", "evaluate", "recipe", "predict", "chexnet", "gates")
+#: Installed by `make study`, not with the site.
+STUDY_PACKAGES = ("jinja2", "matplotlib", "optuna", "scipy", "sklearn")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except (TrainingError, ModelIntegrityError) as error:
         print(f"mlcore: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in STUDY_PACKAGES:
+            raise
+        print(f"mlcore: {error.name} is not installed. `make study` installs what training needs.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mlcore: stopped; run the same command again to go on", file=sys.stderr)

@@ -89,7 +89,7 @@ def test_card_that_flatters_is_found_out(
 def test_missing_data_is_a_sentence_and_status_two(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command, "--data", str(tmp_path)]) == 2
+    assert main([*command, "--data", str(tmp_path / "nowhere")]) == 2
     assert "--data" in capsys.readouterr().err
 
 
@@ -114,3 +114,13 @@ def test_bundled_model_reads_real_films(capsys: pytest.CaptureFixture[str]) -> N
     films = [next((DEFAULT_DATA / label).glob("*.jpg")) for label in ("normal", "pneumonia", "effusion")]
     main(["predict", *map(str, films), "--json"])
     assert [line["state"] for line in lines_of(capsys)] == ["predicted"] * 3
+
+
+def test_a_study_command_without_its_packages_says_how_to_install_them(tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['optuna'] = None\nfrom mlcore.__main__ import main\n"
+        f"sys.exit(main(['tune', '--networks', 'vgg16', '--storage', 'x.journal', '--out', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    assert "make study" in done.stderr
