@@ -292,7 +292,6 @@ def test_gallery_of_films_goes_neither_into_a_model_nor_into_results(
     assert not (tiny_folder / "failures-test.html").exists()
 
 
-@pytest.mark.skipif(not RESULTS.is_file(), reason="docs/results/default is written with the default model")
 def test_card_of_the_default_model_and_its_results_are_the_same_figures() -> None:
     document, card = json.loads(RESULTS.read_text()), load_card(bundled_folder())
     assert document["model"] == {"name": card.name, "version": card.version, "sha256": card.sha256}
