@@ -16,8 +16,9 @@ from mlcore.training.metrics import Flags, Floats
 
 #: What the thresholds aim for; printed in the card.
 AIM = (
-    "Youden's index (sensitivity + specificity − 1) on the validation split, averaged over the sources that hold "
-    "both films with and films without the finding, so that no threshold is set by telling the sources apart"
+    "the largest sensitivity + specificity on the validation split (Youden's index), each averaged over the sources: "
+    "sensitivity over those that hold films with the finding, specificity over all that hold films without it, so that "
+    "no threshold is set by telling the sources apart and false alarms count wherever the model is used"
 )
 #: A finding that fewer validation films have, or lack, gets no threshold: the card calls it not trained and it is
 #: never shown.
@@ -88,12 +89,13 @@ def fit_thresholds(
 def _youden(score: Floats, positive: Flags, source: np.ndarray) -> float:
     values = np.unique(score)
     cuts = np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2])
-    index = np.zeros(len(cuts))
+    missed, refused = [], []
     for name in np.unique(source):
         inside = source == name
-        yes, no = np.sort(score[inside & positive]), np.sort(score[inside & ~positive])
-        if len(yes) and len(no):
-            index += np.searchsorted(no, cuts) / len(no) - np.searchsorted(yes, cuts) / len(yes)
+        for films, rates in ((inside & positive, missed), (inside & ~positive, refused)):
+            if films.any():
+                rates.append(np.searchsorted(np.sort(score[films]), cuts) / films.sum())
+    index = np.mean(refused, axis=0) - np.mean(missed, axis=0)
     return round(float(cuts[int(index.argmax())]), 4)
 
 
