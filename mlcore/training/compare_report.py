@@ -5,12 +5,13 @@ May import: `mlcore.training.report` and `figures`. Every figure printed here is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlcore.training import figures
-from mlcore.training.report import Picture, Section, Table, write_report
+from mlcore.training.report import Picture, Section, Table, replace_text, write_report
 
 Document = Mapping[str, Any]
 #: Validation accuracy of DenseNet169 in the study that this comparison repeats.
@@ -19,8 +20,14 @@ _SPLITS = {"val": "validation", "test": "test"}
 
 
 def write(folder: Path, document: Document) -> None:
-    """`folder/report.json` and `folder/report.html`."""
-    write_report(folder, "report", "Comparison of networks", document, sections(document))
+    """`folder/report.json`, `folder/report.html` and its pictures as `folder/figures/*.svg`."""
+    made = sections(document)
+    write_report(folder, "report", "Comparison of networks", document, made)
+    (folder / "figures").mkdir(exist_ok=True)
+    for section in made:
+        for number, picture in enumerate(section.figures, 1):
+            name = "-".join(re.findall(r"\w+", section.heading.lower()))
+            replace_text(folder / "figures" / f"{name}-{number}.svg", picture.svg)
 
 
 def sections(document: Document) -> list[Section]:
@@ -87,10 +94,10 @@ def _leaderboard(document: Document, split: str) -> Section:
     shown = [(name, row[split]) for name, row in rows] + [("source only, no pixel", document["source_only"][split])]
     keys = _figures(document, split)
     table = Table(
-        ("network", "starting weights", *(_title(key) for key in keys)),
-        [[name, row["weights"], *(row[split].get(key) for key in keys)] for name, row in rows]
+        ("network", "start", *(_title(key) for key in keys)),
+        [[name, _start(row), *(row[split].get(key) for key in keys)] for name, row in rows]
         + [["source only, no pixel", "–", *(document["source_only"][split].get(key) for key in keys)]],
-        f"{_SPLITS[split].capitalize()} split, {_count(document, split)}. Means over the seeds {_seeds(document)}; "
+        f"{_SPLITS[split].capitalize()} split, {_count(document, split)}. {_seeds(document)}; "
         f"95 % intervals from {document['rule']['replicates']} draws of whole patient groups, the same for every row. "
         "Score: mean over sources of the macro AUROC within the source.",
     )
@@ -118,7 +125,7 @@ def _differences(document: Document) -> Section:
     unclear = [name for name in on_test if name in document["rows"] and _includes_zero(on_test[name]["score"])]
     text = [
         "Paired: both networks are measured on the same draws of patients, so what all find hard does not widen the "
-        "interval. p values are two-sided, from the draws, adjusted for the number of networks (Holm 1979)."
+        "interval. p values are two-sided, from the draws, adjusted for the number of rows (Holm 1979)."
     ]
     if unclear:
         text.append(f"On the test score these cannot be told from the winner: {', '.join(unclear)}.")
@@ -228,7 +235,7 @@ def _runs(document: Document) -> Section:
     text = [
         f"Command: {made['command']}",
         f"Machine: {made['machine']}. {document['seconds'] / 60:.0f} minutes of training and validation in all.",
-        f"Budget of every network: {plan}. Seeds {_seeds(document)}. "
+        f"Budget of every network: {plan}. {_seeds(document)}. "
         f"Side: {document['study']['size'] or 'native'} pixels. Starting weights: {document['study']['weights']}.",
     ]
     return Section(
@@ -290,4 +297,10 @@ def _count(document: Document, split: str) -> str:
 
 
 def _seeds(document: Document) -> str:
-    return ", ".join(str(seed) for seed in document["study"]["seeds"])
+    seeds = [str(seed) for seed in document["study"]["seeds"]]
+    return f"Seed {seeds[0]}" if len(seeds) == 1 else f"Means over the seeds {', '.join(seeds)}"
+
+
+def _start(row: Mapping[str, Any]) -> str:
+    """Starting weights in a word; the file's name is in the document."""
+    return {"none": "random", "imagenet": "ImageNet"}.get(row["weights"], "pretrained")

@@ -57,9 +57,9 @@ class Search:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.networks if name not in BACKBONES]
-        if unknown or not self.networks:
-            raise TrainingError(f"There is no network {unknown[:1] or ''}. Choose among {', '.join(BACKBONES)}.")
+        for name in self.networks or ("",):
+            if name not in BACKBONES:
+                raise TrainingError(f"There is no network {name!r}. Choose among {', '.join(BACKBONES)}.")
         if self.pruner not in PRUNERS:
             raise TrainingError(f"The pruner is one of {', '.join(PRUNERS)}, not {self.pruner!r}.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import multiprocessing
 import os
@@ -29,6 +30,7 @@ from mlcore.training.compare_report import sections, write
 from mlcore.training.costs import costs, multiply_adds
 from mlcore.training.dataset import DEFAULT_DATA, Film, TrainingError
 from mlcore.training.leaderboard import RULE, board, choose
+from mlcore.training.report import number
 from mlcore.training.tasks import THREE
 from mlcore.training.train import Plan
 from tests.mlcore.conftest import TINY, TINY_PLAN
@@ -129,6 +131,18 @@ def test_report_names_command_machine_rule_and_baseline(compared: tuple[Path, di
         assert words in page
     assert json.loads((tmp_path / "report.json").read_text())["served"] == document["served"]
     assert len(sections(document)) == len({section.heading for section in sections(document)})
+
+
+def test_committed_page_shows_the_committed_figures() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "results" / "compare"
+    document = json.loads((folder / "report.json").read_text())
+    page = html.unescape((folder / "report.html").read_text())
+    assert document["rule"] == json.loads((folder / "rule.json").read_text())
+    assert document["served"]["sha256"] in page
+    for row in document["rows"].values():
+        for split in ("val", "test"):
+            for figure in (row[split] or {}).values():
+                assert number(figure["value"]) in page
 
 
 KILLED = """
