@@ -57,3 +57,16 @@ def test_threshold_separates_within_sources_not_between_them() -> None:
     both = np.stack([1 - score, score], 1)
     thresholds = fit_thresholds(both, targets, ["a"] * 4 + ["b"] * 2, ("normal", "sick"))
     assert thresholds["sick"] == pytest.approx(0.25)
+
+
+def test_false_alarms_count_in_a_source_that_never_has_the_finding() -> None:
+    adults = np.array([[0.9, 0.1], [0.7, 0.3], [0.5, 0.5], [0.4, 0.6]])
+    children = np.full((4, 2), [0.55, 0.45])
+    sick = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+    well = np.tile(np.array([[1, 0]], np.float32), (4, 1))
+    alone = fit_thresholds(adults, sick, ["adults"] * 4, ("normal", "sick"))
+    both = fit_thresholds(
+        np.concatenate([adults, children]), np.concatenate([sick, well]), ["adults"] * 4 + ["children"] * 4,
+        ("normal", "sick"),
+    )  # fmt: skip
+    assert alone["sick"] < 0.45 < both["sick"]
