@@ -150,14 +150,15 @@ def take_back_lost(study: optuna.Study) -> None:
 
 
 def summary(study: optuna.Study, val: Sequence[Film], task: Task, replicates: int) -> dict[str, Any]:
-    """Best and default trial, the gain with its paired interval, every trial, and what mattered."""
+    """The best searched trial and the default, the gain with its paired interval, every trial, and what mattered."""
     done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     result: dict[str, Any] = {
         "trials": [_row(trial) for trial in study.trials if trial.state.is_finished()],
         "importance": _importance(study, done),
     }
     default = next((trial for trial in done if "default" in trial.user_attrs), None)
-    best = max(done, key=lambda trial: (trial.value or 0, -trial.number), default=None)
+    searched = [trial for trial in done if "default" not in trial.user_attrs]
+    best = max(searched, key=lambda trial: (trial.value or 0, -trial.number), default=None)
     if best is None or default is None:
         return result
     scores = {name: unpacked(trial.user_attrs["scores"], val, len(task.labels))

@@ -31,14 +31,14 @@ def sections(document: Document) -> list[Section]:
 def gain_in_words(name: str, found: Document) -> str:
     """One sentence: the gain on validation and whether its interval leaves it open."""
     if "gain" not in found:
-        return f"{name}: no gain can be given, the default plan or every other trial has no score."
-    if found["best"]["number"] == found["default"]["number"]:
-        return f"{name}: no trial did better than the default plan."
+        return f"{name}: no gain can be given, the default plan or every searched trial has no score."
     gain = found["gain"]["score"]
     spread = f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+    if gain["value"] <= 0:
+        return f"{name}: no trial did better than the default plan; the best of them differs by {spread}."
     verdict = (
         "the interval includes 0: that the settings are better is not shown"
-        if gain["low"] <= 0 <= gain["high"]
+        if gain["low"] <= 0
         else "the interval does not include 0"
     )
     return f"{name}: {spread} in the validation score over the default plan; {verdict}."
@@ -62,7 +62,7 @@ def _gain(document: Document) -> Section:
         f"Validation split, {document['validation_films']} films; 95 % intervals and paired differences from "
         f"{document['replicates']} draws of whole patient groups."
     )
-    columns = ("network", "default plan", "best trial", "gain", "p", "trials")
+    columns = ("network", "default plan", "best searched trial", "gain", "p", "trials")
     return Section("Gain over the default plan", text, [Table(columns, rows, caption)] if rows else [])
 
 
