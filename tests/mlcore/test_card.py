@@ -80,8 +80,9 @@ def test_bundled_card_gives_every_figure_with_its_interval_beside_the_baselines(
         assert set(parts) == {"pooled", "within Kermany pediatric", "within NIH ChestX-ray14"}
         for part in parts.values():
             assert set(part["baselines"]) == {"source_only", "batch_only", "always_normal"}
-            for figure in part["figures"].values():
-                assert figure["low"] <= figure["value"] <= figure["high"] or part["figures"]["ece"] is figure
+            for name, figure in part["figures"].items():
+                # A redrawn calibration error is larger on average than that of the films themselves.
+                assert figure["low"] <= figure["value"] <= figure["high"] or name.startswith("ece")
 
 
 def test_bundled_card_credits_its_films_and_says_where_it_is_weak() -> None:
