@@ -179,7 +179,7 @@ def test_one_command_compares_two_networks_on_200_films(tmp_path: Path, capsys: 
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["served"]["sha256"] in capsys.readouterr().out
     assert {"score", "within Kermany pediatric", "within NIH ChestX-ray14"} <= set(document["rows"]["alexnet"]["test"])
-    assert document["rows"]["squeezenet"]["costs"]["peak_mib"] > document["rows"]["squeezenet"]["costs"]["start_mib"]
+    assert document["rows"]["squeezenet"]["costs"]["peak_mib"] >= document["rows"]["squeezenet"]["costs"]["start_mib"]
 
 
 def test_missing_weights_of_one_network_are_said(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_document_is_sorted_and_numpy_becomes_plain() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan")])
 def test_number_that_is_none_is_refused(value: float, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        write_report(tmp_path, "report", "Title", {"figure": value}, [])
-    assert list(tmp_path.iterdir()) == []
+        write_report(tmp_path / "out", "report", "Title", {"figure": value}, [])
+    assert list(tmp_path.glob("out/*")) == []
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_page_needs_no_other_file_and_hides_no_markup(tmp_path: Path) -> None:
     table = Table(["", "AUROC"], [["<b>bold</b>", {"value": 0.9, "low": 0.8, "high": 0.95}], ["none", None]], "n = 3")
     picture = Picture(DRAWN["forest"](), "Test split, n = 3", 'a "forest"')
     section = Section("Figures", ["A < B"], [table], [picture])
-    write_report(tmp_path, "report", "Title & more", {"a": 1}, [section] * 5)
-    page = (tmp_path / "report.html").read_text()
+    write_report(tmp_path / "out", "report", "Title & more", {"a": 1}, [section] * 5)
+    page = (tmp_path / "out" / "report.html").read_text()
     assert "&lt;b&gt;bold" in page
     assert "A &lt; B" in page
     assert "Title &amp; more" in page
@@ -91,7 +91,7 @@ def test_page_needs_no_other_file_and_hides_no_markup(tmp_path: Path) -> None:
     assert '<span class="i">0.800–0.950</span>' in page
     assert not re.search(r'(src|href)="(?!#)', page)
     assert "<script" not in page
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+    assert sorted(path.name for path in tmp_path.glob("out/*")) == ["report.html", "report.json"]
 
 
 def test_column_of_figures_is_set_right_and_text_is_not() -> None:
