@@ -89,7 +89,8 @@ def fit_thresholds(
 def _youden(score: Floats, positive: Flags, source: np.ndarray) -> float:
     values = np.unique(score)
     cuts = np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2])
-    missed, refused = [], []
+    missed: list[Floats] = []
+    refused: list[Floats] = []
     for name in np.unique(source):
         inside = source == name
         for films, rates in ((inside & positive, missed), (inside & ~positive, refused)):
