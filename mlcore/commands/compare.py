@@ -65,12 +65,9 @@ def side(text: str) -> int:
 def films_of(options: argparse.Namespace, task: str) -> Any:
     """The films of the task, thinned per split with --limit. Raises TrainingError."""
     from mlcore.training.dataset import read_films, thin
-    from mlcore.training.films import TrainingError
-    from mlcore.training.tasks import TASKS
+    from mlcore.training.tasks import task_of
 
-    if task not in TASKS:
-        raise TrainingError(f"There is no task {task!r}. Choose among {', '.join(TASKS)}.")
-    films = TASKS[task].films(read_films(data_folder(options.data)))
+    films = task_of(task).films(read_films(data_folder(options.data)))
     parts = [[film for film in films if film.split == split] for split in ("train", "val", "test")]
     return [film for part in parts for film in thin(part, options.limit)]
 

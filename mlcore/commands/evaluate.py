@@ -64,10 +64,10 @@ def _measured(options: argparse.Namespace, predictor: Predictor) -> dict[str, An
     from mlcore.training.dataset import read_films, thin
     from mlcore.training.gallery import write_gallery
     from mlcore.training.measure import outputs, sweep
-    from mlcore.training.tasks import TASKS
+    from mlcore.training.tasks import task_of
 
     card = predictor.card
-    task = replace(TASKS[card.metrics.get("test", {}).get("task", "three")], labels=card.label_keys)
+    task = replace(task_of(card.metrics.get("test", {}).get("task", "three")), labels=card.label_keys)
     films = task.films(read_films(data_folder(options.data)))
     result = {}
     for split in _SPLITS[options.split]:

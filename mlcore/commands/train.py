@@ -21,7 +21,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="where runs and model are kept")
-    add("--task", choices=sorted(TASKS), default="three", help="what the network is asked (default: three)")
+    add(
+        "--task",
+        default="three",
+        metavar="TASK|A,B,…",
+        help=f"one of {', '.join(TASKS)}, or your classes (default: three)",
+    )
     add("--network", choices=sorted(BACKBONES), default="mobilenet_v2", metavar="NAME",
         help=f"one of {', '.join(sorted(BACKBONES))} (default: mobilenet_v2)")  # fmt: skip
     add("--size", type=positive, metavar="PIXELS", help="side of the input (default: the network's own)")
@@ -53,11 +58,11 @@ def run(options: argparse.Namespace) -> int:
     from mlcore.backbones import Architecture
     from mlcore.training.bundle import write_model_folder
     from mlcore.training.dataset import DEFAULT_DATA, read_films, thin
-    from mlcore.training.tasks import TASKS, THREE
+    from mlcore.training.tasks import THREE, task_of
     from mlcore.training.texts import DEFAULT_MODEL, plain_texts
     from mlcore.training.train import load_samples, train
 
-    task, plan, data = TASKS[options.task], _plan(options), data_folder(options.data)
+    task, plan, data = task_of(options.task), _plan(options), data_folder(options.data)
     ours = task is THREE and data.resolve() == DEFAULT_DATA.resolve()
     films = task.films(read_films(data))
     films = [
@@ -76,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         architecture=Architecture(plan.backbone, plan.spec.size, len(task.labels), len(runs), task.exclusive),
         spec=plan.spec,
         films=films,
-        name=options.name or f"cxr-{task.key}",
+        name=options.name or f"cxr-{task.key}".replace(",", "-"),
         version=options.version,
         training={"members": [run.to_json() for run in runs]},
         task=task,

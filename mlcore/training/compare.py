@@ -26,7 +26,7 @@ from mlcore.training.leaderboard import RULE, board, choose
 from mlcore.training.report import to_json
 from mlcore.training.statistics import REPLICATES
 from mlcore.training.study import Folder, Row, Study, in_words, read, side, starting_weights, write
-from mlcore.training.tasks import TASKS, Task
+from mlcore.training.tasks import Task, task_of
 from mlcore.training.train import Plan, load_scores
 
 #: `apart`, or a plain call in tests: function, its arguments, and what to look at meanwhile.
@@ -41,7 +41,7 @@ def compare(
     Whatever was finished in `out` is kept: kill it anywhere and call it again. A network that fails is written down
     with its reason and the others go on. Raises TrainingError when `out` holds another study or nothing was trained.
     """
-    task = TASKS[study.task]
+    task = task_of(study.task)
     films = task.films(films)
     known, test = [f for f in films if f.split != "test"], [f for f in films if f.split == "test"]
     if not test:
@@ -92,7 +92,7 @@ def document(
     stored = {name: read(getattr(folder, name)) for name in ("study", "rule", "choice", "opened", "served")}
     return {
         **stored,
-        "labels": list(TASKS[study.task].labels),
+        "labels": list(task_of(study.task).labels),
         "films": read(folder.run(finished(folder, study)[0], study.seeds[0]) / "run.json")["films"],
         "rows": rows,
         "differences": {split: found["differences"] for split, found in boards.items()},
@@ -122,7 +122,7 @@ def confusion(films: Sequence[Film], task: Task, scores: Mapping[str, Sequence[A
 
 def _begin(folder: Folder, study: Study, films: Sequence[Film], replicates: int) -> None:
     """Study and rule are on disk before anything is trained; another study or rule in the folder is refused."""
-    facts = json.loads(to_json({**study.to_json(), "films": split_summary(films, TASKS[study.task])}))
+    facts = json.loads(to_json({**study.to_json(), "films": split_summary(films, task_of(study.task))}))
     for path, name, new in ((folder.study, None, facts), (folder.rule, "rule", RULE)):
         if path.exists() and (read(path)[name] if name else read(path)) != new:
             raise TrainingError(f"{folder.out} holds another comparison. Choose another --out, or empty that folder.")
@@ -189,7 +189,7 @@ def train_run(films: Sequence[Film], task: str, plan: Plan, out: Path, cache: Pa
     from mlcore.training.train import load_samples, train
 
     plan = replace(plan, weights=starting_weights(plan.backbone, plan.weights))
-    finished = train(load_samples(films, plan.spec, cache), TASKS[task], plan, out, network)
+    finished = train(load_samples(films, plan.spec, cache), task_of(task), plan, out, network)
     with finished.weights.open("rb") as file:
         sha256 = file_sha256(file)
     facts = finished.to_json()
@@ -206,11 +206,11 @@ def _score(films: Sequence[Film], task: str, paths: Sequence[Path], cache: Path)
     for path in paths:
         keras.utils.clear_session()
         plan = Plan(**read(path.parent / "run.json")["plan"])
-        model = default_build(TASKS[task], replace(plan, weights="none"))
+        model = default_build(task_of(task), replace(plan, weights="none"))
         model.load_weights(path.parent / "best.weights.h5")
         samples = load_samples(films, plan.spec, cache)
         samples = samples.select([film.split == "test" for film in samples.films])
-        save_scores(path, samples.films, TASKS[task].labels, predict_scores(model, samples, TASKS[task], plan.spec))
+        save_scores(path, samples.films, task_of(task).labels, predict_scores(model, samples, task_of(task), plan.spec))
 
 
 def _serve(out: Path, study: Study, films: Sequence[Film], replicates: int) -> dict[str, Any]:
@@ -219,14 +219,14 @@ def _serve(out: Path, study: Study, films: Sequence[Film], replicates: int) -> d
     from mlcore.training.bundle import write_model_folder
     from mlcore.training.measure import scores
 
-    folder, task = Folder(out), TASKS[study.task]
+    folder, task = Folder(out), task_of(study.task)
     choice = read(folder.choice)
     row, seed = next(row for row in study.rows if row.name == choice["winner"]), study.seeds[choice["run"]]
     source, outcome = folder.run(row, seed), read(folder.outcome(row, seed))
     plan = replace(Plan(**read(source / "run.json")["plan"]), weights=in_words(row.weights))
     card = write_model_folder(
         folder.model, members=[source / "best.weights.h5"], architecture=_served(study, row), spec=plan.spec,
-        films=films, name=f"{task.key}-{row.name}".replace("_", "-"), version="0.1.0",
+        films=films, name=f"{task.key}-{row.name}".replace("_", "-").replace(",", "-"), version="0.1.0",
         training={"plan": asdict(plan), "rule": RULE, "compared_sha256": outcome["weights_sha256"]},
         task=task, texts=_texts(task, row), replicates=replicates, weights_dtype="float32",
     )  # fmt: skip
@@ -251,7 +251,7 @@ def _texts(task: Task, row: Row) -> Any:
 
 
 def _served(study: Study, row: Row) -> Architecture:
-    size, task = side(study, row), TASKS[study.task]
+    size, task = side(study, row), task_of(study.task)
     return Architecture(row.network, (size, size), len(task.labels), exclusive=task.exclusive)
 
 

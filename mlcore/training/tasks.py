@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlcore.training.films import Film
+from mlcore.training.films import Film, TrainingError
 
 #: ChestX-ray14's findings in the order of the published CheXNet checkpoints (Wang et al. 2017; Rajpurkar et al. 2017).
 CHESTXRAY14_LABELS = (
@@ -87,3 +87,19 @@ CHILDREN_THREE = Task(
     _by_finding("normal", "bacterial_pneumonia", "viral_pneumonia"),
 )  # fmt: skip
 TASKS = {task.key: task for task in (THREE, CHESTXRAY14, CHILDREN_PNEUMONIA, BACTERIAL_VIRAL, CHILDREN_THREE)}
+
+
+def task_of(key: str) -> Task:
+    """A task by its key, or "a,b,…": one of these classes, as the folders of somebody's own films are named.
+
+    Raises TrainingError.
+    """
+    labels = tuple(dict.fromkeys(word.strip().lower().replace(" ", "_") for word in key.split(",") if word.strip()))
+    if key in TASKS:
+        return TASKS[key]
+    if len(labels) < 2:
+        raise TrainingError(
+            f"There is no task {key!r}. Choose among {', '.join(TASKS)}, "
+            "or name two or more classes with commas between."
+        )
+    return one_of(",".join(labels), " or ".join(label.replace("_", " ") for label in labels), labels)

@@ -30,7 +30,7 @@ from mlcore.training.films import Film, TrainingError
 from mlcore.training.leaderboard import board
 from mlcore.training.statistics import REPLICATES
 from mlcore.training.study import in_words, read
-from mlcore.training.tasks import TASKS, Task
+from mlcore.training.tasks import Task, task_of
 from mlcore.training.train import Plan, load_scores
 
 #: A running trial says this often, in seconds, that it lives; unheard of for `GRACE` it is taken to be lost.
@@ -94,7 +94,7 @@ def tune(
     Raises TrainingError.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    task = TASKS[search.task]
+    task = task_of(search.task)
     films = task.films(films)
     val = [film for film in films if film.split == "val"]
     found = {}

@@ -18,6 +18,7 @@ from mlcore.training.batches import TrainingBatches, balanced_draw, class_weight
 from mlcore.training.dataset import Film, Samples, TrainingError
 from mlcore.training.tasks import CHESTXRAY14, THREE
 from mlcore.training.train import Plan, Run, load_scores, predict_scores, save_scores, train
+from tests.films import synthetic_film
 from tests.mlcore.conftest import tiny_backbone
 from tests.mlcore.separable import HALVES, PLAN, linear, plan, samples, several, train_here
 
@@ -270,6 +271,25 @@ def test_command_trains_members_and_writes_a_model_folder(
     assert (card["name"], card["version"], card["architecture"]["members"]) == ("trial", "1.2", 2)
     assert [member["plan"]["seed"] for member in card["training"]["members"]] == [1, 2]
     assert "model: trial 1.2" in capsys.readouterr().out
+
+
+def test_command_trains_on_folders_named_as_their_owner_likes_and_evaluates_the_model(tmp_path: Path) -> None:
+    for place, name in enumerate(("normal", "Tuberculosis")):
+        (tmp_path / "films" / name).mkdir(parents=True)
+        for seed in range(20):
+            film = synthetic_film(100 * place + seed, (256, 256))
+            film.save(tmp_path / "films" / name / f"{seed}.png")
+    data, run = ["--data", str(tmp_path / "films"), "--replicates", "20"], tmp_path / "run"
+    options = ["--task", "normal,tuberculosis", "--network", "tiny", "--weights", "none", "--epochs", "1"]
+    assert main(["train", *data, *options, "--per-epoch", "16", "--batch", "8", "--out", str(run)]) == 0
+    card = json.loads((run / "model" / "card.json").read_text())
+    assert [label["key"] for label in card["labels"]] == ["normal", "tuberculosis"]
+    assert main(["evaluate", *data, "--no-sweep", "--model", str(run / "model")]) == 0
+
+
+def test_a_task_that_is_none_is_refused_with_the_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--task", "tuberculosis", "--out", str(tmp_path / "run")]) == 2
+    assert "chestxray14" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
