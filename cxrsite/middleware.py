@@ -5,6 +5,7 @@ May import: Django, `patients.context`, `patients.errors`, `cxrsite.problems`.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable
 
@@ -39,13 +40,22 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.request_id = str(uuid.uuid4())
-        set_current_request(RequestContext(request.request_id, request.META.get("REMOTE_ADDR") or None))
+        address = request.META.get("REMOTE_ADDR") or None
+        set_current_request(RequestContext(request.request_id, address, session=lambda: log_in_of(request)))
         try:
             response = self.get_response(request)
         finally:
             set_current_request(None)
         response["X-Request-ID"] = request.request_id
         return response
+
+
+def log_in_of(request: HttpRequest) -> str:
+    """A short hash that tells the log-in or token of this request from others; empty for anonymous visitors."""
+    token = getattr(request, "auth", None)
+    session = getattr(request, "session", None)
+    key = getattr(token, "token_key", None) or getattr(session, "session_key", None)
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
 
 
 class MfaRequiredMiddleware:

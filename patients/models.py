@@ -153,8 +153,21 @@ class PatientIdentifier(models.Model):
         return f"{self.system} {self.value}"
 
 
+class Purpose(models.TextChoices):
+    """Why patient data is used, in the codes of HL7's vocabulary PurposeOfUse."""
+
+    TREATMENT = "TREAT", "Treatment"
+    EMERGENCY = "ETREAT", "Emergency treatment"
+    OPERATIONS = "HOPERAT", "Running the clinic"
+    SYSTEM = "HSYSADMIN", "Running the system"
+    PATIENT_REQUEST = "PATRQT", "At the patient's request"
+
+
 class AuditEvent(models.Model):
-    """Who did or read what, when and with what outcome. Append only: triggers refuse any change."""
+    """Who did or read what, when, why and with what outcome. Append only: triggers refuse any change.
+
+    `session` is a short hash that tells one log-in or token from another and opens nothing.
+    """
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(default=timezone.now, db_index=True)
@@ -169,6 +182,9 @@ class AuditEvent(models.Model):
     changes = models.JSONField(default=dict, help_text="field: [before, after]")
     ip_address = models.GenericIPAddressField(null=True)
     request_id = models.CharField(max_length=36, blank=True)
+    session = models.CharField(max_length=16, blank=True, default="", db_default="")
+    purpose = models.CharField(max_length=16, blank=True, default="", db_default="", choices=Purpose)
+    reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     objects = AuditEventQuerySet.as_manager()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, connection
 
-from patients.audit import audit_record
-from patients.context import RequestContext, set_current_request
-from patients.models import AuditEvent
+from patients.audit import audit_list, audit_record
+from patients.context import RequestContext, purpose_state, set_current_request
+from patients.models import AuditEvent, Purpose
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,44 @@ def test_a_worker_is_recorded_as_a_worker(patient, clinic):
 def test_tests_that_commit_can_still_be_cleaned_up(user_for, patient, clinic):
     audit_record(user=user_for("operator"), verb="read", target=patient, clinic=clinic, patient=patient)
     assert AuditEvent.objects.count() == 1
+
+
+# --- why it was read, and in which log-in
+
+
+@pytest.mark.parametrize(
+    ("role", "purpose"), [("radiologist", Purpose.TREATMENT), ("system", Purpose.SYSTEM)], ids=["clinic", "system"]
+)
+def test_a_read_is_for_treatment_unless_the_system_is_kept_in_order(user_for, patient, clinic, role, purpose):
+    event = audit_record(user=user_for(role), verb="read", target=patient, clinic=clinic, patient=patient)
+    assert (event.purpose, event.reason) == (purpose, "")
+
+
+def test_what_concerns_no_patient_has_no_purpose_of_use(user_for, clinic):
+    assert audit_record(user=user_for("clinicadmin"), verb="update", target=clinic, clinic=clinic).purpose == ""
+
+
+def test_a_stated_purpose_holds_for_the_rest_of_the_request(user_for, patient, clinic):
+    set_current_request(RequestContext("1", "10.0.0.7", session=lambda: "abc"))
+    try:
+        purpose_state(purpose=Purpose.EMERGENCY, reason="unconscious, no records here")
+        audit_record(user=user_for("radiologist"), verb="read", target=patient, clinic=clinic, patient=patient)
+        audit_list(user=user_for("radiologist"), patients=[patient])
+    finally:
+        set_current_request(None)
+    audit_list(user=user_for("radiologist"), patients=[patient])
+    told = AuditEvent.objects.order_by("id").values_list("purpose", "reason", "session")
+    emergency = (Purpose.EMERGENCY, "unconscious, no records here", "abc")
+    assert list(told) == [emergency, emergency, (Purpose.TREATMENT, "", "")]
+
+
+def test_each_log_in_and_token_is_told_apart_and_none_is_kept(client_for, api_for, patient):
+    browsers = [client_for("radiologist"), client_for("radiologist")]
+    for client in browsers:
+        client.get(f"/patients/{patient.pk}/")
+        client.get("/worklist/")
+    api_for("radiologist").get(f"/api/v1/patients/{patient.pk}/")
+    sessions = list(AuditEvent.objects.filter(verb="read").order_by("id").values_list("session", flat=True))
+    assert len(set(sessions)) == 3
+    assert all(len(session) == 16 for session in sessions)
+    assert not any(client.session.session_key.startswith(session) for client in browsers for session in sessions)
