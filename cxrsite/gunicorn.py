@@ -1,28 +1,36 @@
 """How gunicorn serves the site: `gunicorn -c python:cxrsite.gunicorn cxrsite.wsgi`.
 
-May import: gunicorn, `cxrsite.settings.env`.
+May import: gunicorn, `cxrsite.logs`, `cxrsite.settings.env`.
 """
 
 from __future__ import annotations
 
 import signal
 from contextlib import suppress
+from logging.config import dictConfig
 from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
 
+from cxrsite.logs import logging_config
 from cxrsite.settings import env
 
 
-class QuietLogger(Logger):
-    """Logs what changed something or failed. Pages that refresh themselves would drown everything else."""
+class SiteLogger(Logger):
+    """gunicorn's own events, written as every other event of the site; requests are logged by the site itself."""
 
-    error_fmt = "%(levelname)s %(message)s"
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        dictConfig(logging_config(level=env.LOG_LEVEL, form=env.LOG_FORMAT))
+        self.error_log.propagate = True
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Without gunicorn's own words: they hold the whole address, and a query string may hold a patient's name."""
+        self.error_log.exception("a request met a fault of the server")
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> None:
-        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD") or not resp.status.startswith(("2", "3")):
-            super().access(resp, req, environ, request_time)
+        """Nothing: see `cxrsite.middleware.RequestContextMiddleware`."""
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -43,8 +51,5 @@ keepalive = 5
 max_requests = 5000
 max_requests_jitter = 500
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  heartbeat files, not data
-logger_class = QuietLogger
-accesslog = "-"
-# The path alone: a query string may hold a patient's name.
-access_log_format = "%(m)s %(U)s %(s)s %(M)s ms"
+logger_class = SiteLogger
 control_socket_disable = True

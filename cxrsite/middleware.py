@@ -6,16 +6,21 @@ May import: Django, `patients.context`, `patients.errors`, `cxrsite.problems`.
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 import uuid
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from structlog.contextvars import bound_contextvars
 
 from cxrsite import problems
 from patients.context import RequestContext, set_current_request
 from patients.errors import ApplicationError
+
+log = logging.getLogger("cxrsite.requests")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -33,21 +38,35 @@ class ForwardedAddressMiddleware:
 
 
 class RequestContextMiddleware:
-    """Gives each request a reference that a person can quote and a log line can be found by."""
+    """Gives each request a reference that a person can quote and every log line of the request carries; writes one line
+    about each request that changed something or failed. Pages that refresh themselves would drown everything else."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.monotonic()
         request.request_id = str(uuid.uuid4())
         address = request.META.get("REMOTE_ADDR") or None
         set_current_request(RequestContext(request.request_id, address, session=lambda: log_in_of(request)))
-        try:
-            response = self.get_response(request)
-        finally:
-            set_current_request(None)
+        with bound_contextvars(request_id=request.request_id):
+            try:
+                response = self.get_response(request)
+                self._log(request, response, time.monotonic() - started)
+            finally:
+                set_current_request(None)
         response["X-Request-ID"] = request.request_id
         return response
+
+    @staticmethod
+    def _log(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+        """The path alone: a query string may hold a patient's name."""
+        status = response.status_code
+        level = logging.ERROR if status >= 500 else logging.INFO
+        if status < 400 and request.method in ("GET", "HEAD", "OPTIONS"):
+            level = logging.DEBUG
+        said = {"method": request.method, "path": request.path, "status": status, "milliseconds": round(seconds * 1000)}
+        log.log(level, "request", extra=said)
 
 
 def log_in_of(request: HttpRequest) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from django.shortcuts import render
 from rest_framework import exceptions as drf_errors
 
 import diagnosis.errors  # noqa: F401  joins the image codes to the table
+from cxrsite.logs import fault_facts
 from patients.errors import CODES, ApplicationError
 
 log = logging.getLogger("cxrsite.problems")
@@ -127,7 +127,7 @@ def error_page(request: HttpRequest, error: ApplicationError) -> HttpResponse:
     try:
         response = render(request, "errors/error.html", context, status=error.status)
     except Exception as failure:  # the database may be away: then the page cannot say who is signed in
-        log_fault(request, failure)
+        log_fault(failure)
         response = HttpResponse(error.detail, status=error.status, content_type="text/plain; charset=utf-8")
     return _with_headers(response, error)
 
@@ -140,11 +140,9 @@ def _with_headers(response: HttpResponse, error: ApplicationError) -> Any:
     return response
 
 
-def log_fault(request: HttpRequest | None, error: BaseException) -> None:
-    """What went wrong and where, without the message: it may hold a patient's data."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    reference = getattr(request, "request_id", "")
-    log.error("%s %s\n%s", reference, type(error).__qualname__, where, extra={"request_id": reference})
+def log_fault(error: BaseException) -> None:
+    """What went wrong and where, without the message: it may hold a patient's data. The line carries the reference."""
+    log.error("a request met a fault", extra=fault_facts(error))
 
 
 # --- where Django and DRF ask
@@ -157,7 +155,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
     if answer.code == "unsupported_body":
         answer.params["expected"] = " or ".join(sorted({each.media_type for each in context["view"].parser_classes}))
     if answer.status >= 500 and not isinstance(error, ApplicationError):
-        log_fault(request, error)
+        log_fault(error)
     response = problem(request, answer)
     if challenge := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = challenge
@@ -185,5 +183,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     if error is None:
         return error_page(request, ApplicationError("internal_error"))
-    log_fault(request, error)
+    log_fault(error)
     return error_page(request, coded(error))

@@ -1,6 +1,6 @@
 """Settings shared by every environment. Values come from `env.py`; nothing here reads `os.environ`.
 
-May import: `cxrsite.settings.env`, `cxrsite.settings.celery`, Django helpers.
+May import: `cxrsite.settings.env`, `cxrsite.settings.celery`, `cxrsite.logs`, Django helpers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
 
+from cxrsite.logs import logging_config
 from cxrsite.settings import env
 from cxrsite.settings.celery import *
 
@@ -230,22 +231,4 @@ JOB_LEASE_SECONDS = env.JOB_LEASE_SECONDS
 JOB_DEADLINE_SECONDS = 300
 SWEEP_SECONDS = env.SWEEP_SECONDS
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(levelname)s %(name)s %(message)s"},
-        "message_only": {"()": "cxrsite.logs.MessageOnly", "format": "%(levelname)s %(name)s %(message)s"},
-    },
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line"},
-        "requests": {"class": "logging.StreamHandler", "formatter": "message_only"},
-    },
-    "root": {"handlers": ["console"], "level": env.LOG_LEVEL},
-    # Two lines per message, and a message says little: the jobs' own lines tell what was done.
-    "loggers": {
-        **{name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")},
-        # `cxrsite.problems` writes where a fault was, without the exception's words: they may hold a patient's data.
-        "django.request": {"handlers": ["requests"], "propagate": False},
-    },
-}
+LOGGING = logging_config(level=env.LOG_LEVEL, form=env.LOG_FORMAT)

@@ -36,6 +36,7 @@ JOB_LEASE_SECONDS: int = _env.int("JOB_LEASE_SECONDS", default=60)
 SWEEP_SECONDS: int = _env.int("SWEEP_SECONDS", default=10)
 EMAIL_URL: str = _env.str("EMAIL_URL", default="")
 LOG_LEVEL: str = _env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT: str = _env.str("LOG_FORMAT", default="line")
 SENDFILE_NGINX: bool = _env.bool("SENDFILE_NGINX", default=False)
 
 
