@@ -1,17 +1,23 @@
-"""How people sign in: nobody signs up by themselves; lock-outs answer in our words.
+"""How people sign in: nobody signs up by themselves; lock-outs answer in our words; step-up leads away and back.
 
-May import: allauth, Django, `cxrsite.problems`.
+May import: allauth, Django, `cxrsite.problems`, `patients.stepup`.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
+from allauth.core.internal.httpkit import serialize_request
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django_htmx.http import HttpResponseClientRedirect
 
 from cxrsite import problems
 from patients.errors import ApplicationError
+from patients.stepup import signed_in_recently
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -19,6 +25,32 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Changes of one's own factors follow the same rule as every other step-up."""
+        return not signed_in_recently(self.request)
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Whoever has a second factor shows that one: a password alone could have been read over a shoulder."""
+        methods = super().get_reauthentication_methods(user)
+        return [method for method in methods if method["id"] != "reauthenticate"] or methods
+
+
+def sign_in_again(request: HttpRequest) -> HttpResponse:
+    """Step-up on a page: to the page that asks for password or second factor, and back. A posted form waits in the
+    session and is handed to its view, as it was, once the person has signed in again."""
+    methods = get_adapter().get_reauthentication_methods(request.user)
+    if not methods:
+        return problems.error_page(request, ApplicationError("permission_denied"))
+    if request.htmx:
+        here = urlsplit(request.htmx.current_url or "/")
+        query = urlencode({"next": here.path + (f"?{here.query}" if here.query else "")})
+        return HttpResponseClientRedirect(f"{methods[0]['url']}?{query}")
+    back = request.get_full_path()
+    if request.method == "POST":
+        request.session[STATE_SESSION_KEY] = {"request": serialize_request(request)}
+        back = request.path  # the kept form brings its query along
+    return redirect(f"{methods[0]['url']}?{urlencode({'next': back})}")
 
 
 def lockout_username(request: HttpRequest, credentials: dict[str, str] | None = None) -> str:

@@ -1,6 +1,6 @@
 """Per-request wiring: the request's reference, the second-factor rule, and coded errors on pages.
 
-May import: Django, `patients.context`, `patients.errors`, `cxrsite.problems`.
+May import: Django, `patients.context`, `patients.errors`, `cxrsite.problems`, `cxrsite.accounts`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.shortcuts import redirect
 from structlog.contextvars import bound_contextvars
 
 from cxrsite import problems
+from cxrsite.accounts import sign_in_again
 from patients.context import RequestContext, set_current_request
 from patients.errors import ApplicationError
 
@@ -112,6 +113,8 @@ class ApplicationErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, ApplicationError):
-            return problems.error_page(request, exception)
-        return None
+        if not isinstance(exception, ApplicationError):
+            return None
+        if exception.code == "reauthentication_required" and not problems.for_program(request):
+            return sign_in_again(request)
+        return problems.error_page(request, exception)

@@ -117,9 +117,14 @@ def problem(request: HttpRequest | None, error: ApplicationError) -> JsonRespons
     return _with_headers(response, error)
 
 
+def for_program(request: HttpRequest) -> bool:
+    """Is the answer read by a program: a client of the API, or a page's script that asks for problem+json?"""
+    return request.path.startswith("/api/") or "application/problem+json" in request.headers.get("Accept", "")
+
+
 def error_page(request: HttpRequest, error: ApplicationError) -> HttpResponse:
-    """A page with the sentence of the error; problem+json under `/api/` and for a page's script that asks for it."""
-    if request.path.startswith("/api/") or "application/problem+json" in request.headers.get("Accept", ""):
+    """A page with the sentence of the error; problem+json for programs."""
+    if for_program(request):
         return problem(request, error)
     reference = getattr(request, "request_id", "")
     error.params.setdefault("request_id", reference)

@@ -23,7 +23,9 @@ CODES: dict[str, ErrorCode] = {
     "not_authenticated": ErrorCode(401, "Not signed in", "Sign in to continue."),
     "permission_denied": ErrorCode(403, "Not allowed", "Your role does not allow this. Ask your clinic administrator."),
     "mfa_required": ErrorCode(403, "Second factor needed", "Set up a second sign-in factor to continue."),
-    "reauthentication_required": ErrorCode(403, "Sign in again", "Confirm your password to continue."),
+    "reauthentication_required": ErrorCode(
+        403, "Sign in again", "Sign in again on the site to do this. A program with a token cannot."
+    ),
     "csrf_failed": ErrorCode(403, "Page too old", "The page is too old. Reload it."),
     "rate_limited": ErrorCode(429, "Too many requests", "Too many requests. Wait {seconds} seconds and try again."),
     "account_locked": ErrorCode(429, "Too many attempts", "Too many sign-in attempts. Try again in 15 minutes."),

@@ -23,7 +23,6 @@ from rest_framework.test import APIClient
 from patients.models import Clinic, Patient, User
 from tests import factories
 
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 UserFor = Callable[..., User]
 
 
@@ -87,11 +86,14 @@ def user_for(clinic: Clinic) -> UserFor:
 
 @pytest.fixture
 def client_for(user_for: UserFor) -> Callable[..., Client]:
-    """A browser signed in as `role`, or as a given user; it raises nothing, so a fault is a 500."""
+    """A browser just signed in as `role`, or as a given user; it raises nothing, so a fault is a 500.
 
-    def get(who: str | User, at: Clinic | None = None) -> Client:
+    `client_for(who, ago=1000)` signed in so many seconds before; see `factories.sign_in`.
+    """
+
+    def get(who: str | User, at: Clinic | None = None, **how: Any) -> Client:
         client = Client(raise_request_exception=False)
-        client.force_login(user_for(who, at) if isinstance(who, str) else who, backend=BACKEND)
+        factories.sign_in(client, user_for(who, at) if isinstance(who, str) else who, **how)
         return client
 
     return get

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import time
 from datetime import timedelta
 from typing import Any
 
+from allauth.account.internal.flows.login import (
+    _AUTHENTICATION_METHODS_USER_SESSION_KEY,
+    AUTHENTICATION_METHODS_SESSION_KEY,
+)
+from django.test import Client
 from django.utils import timezone
 
 from diagnosis.models import (
@@ -27,6 +33,7 @@ from diagnosis.models import (
 from patients.models import Clinic, Membership, Patient, PatientIdentifier, User
 from patients.text import search_name
 
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 PASSWORD = "correct horse battery staple"
 LABELS = {"normal": 0.1, "pneumonia": 0.8, "effusion": 0.3}
 
@@ -54,6 +61,17 @@ def membership_make(user: User, clinic: Clinic, role: str, **fields: Any) -> Mem
 
 def system_admin_make(**fields: Any) -> User:
     return User.objects.create_superuser(f"admin-{next(_number)}", password=PASSWORD, **fields)
+
+
+def sign_in(client: Client, user: User, *, ago: int = 0, second_factor: bool = False) -> None:
+    """As after signing in on the page `ago` seconds before now, by password and perhaps by a second factor."""
+    client.force_login(user, backend=BACKEND)
+    session = client.session
+    session[_AUTHENTICATION_METHODS_USER_SESSION_KEY] = str(user.pk)
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+        {"method": method, "at": time.time() - ago} for method in ("password", *(["mfa"] if second_factor else []))
+    ]
+    session.save()
 
 
 def patient_make(clinic: Clinic, name: str = "", *, mrn: str = "", **fields: Any) -> Patient:

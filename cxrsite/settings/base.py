@@ -113,6 +113,8 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_REQUIRED = bool(env.MFA_REQUIRED)
+# What weighs most (`patients.stepup`) asks who is there unless that was proved within this time.
+STEP_UP_SECONDS = ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 
 AXES_VERBOSE = False
 # Failed sign-ins are counted once, by axes in the database: allauth would count them per process, in its cache.

@@ -111,16 +111,16 @@ GET   /accounts/password/reset/done/                            200  200
 GET   /accounts/2fa/                                            302  200
 GET   /accounts/2fa/authenticate/                               302  302
 GET   /accounts/2fa/reauthenticate/                             302  302
-GET   /accounts/2fa/totp/activate/                              302  302
+GET   /accounts/2fa/totp/activate/                              302  200
 GET   /accounts/2fa/totp/deactivate/                            302  404
 GET   /accounts/2fa/recovery-codes/                             302  404
-GET   /accounts/2fa/recovery-codes/generate/                    302  302
+GET   /accounts/2fa/recovery-codes/generate/                    302  200
 GET   /accounts/2fa/recovery-codes/download/                    302  404
 GET   /accounts/2fa/webauthn/                                   302  200
-GET   /accounts/2fa/webauthn/add/                               302  302
+GET   /accounts/2fa/webauthn/add/                               302  200
 GET   /accounts/2fa/webauthn/reauthenticate/                    302  302
-GET   /accounts/2fa/webauthn/keys/<int:pk>/remove/              302  302
-GET   /accounts/2fa/webauthn/keys/<int:pk>/edit/                302  302
+GET   /accounts/2fa/webauthn/keys/<int:pk>/remove/              302  404
+GET   /accounts/2fa/webauthn/keys/<int:pk>/edit/                302  404
 """
 
 #: The administration belongs to the system administrator; everybody else is sent away. What may be done per model.

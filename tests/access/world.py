@@ -23,7 +23,6 @@ from patients.audit import audit_record
 from patients.models import Clinic
 from tests import factories
 from tests.access.table import ROLES
-from tests.conftest import BACKEND
 from tests.encodings import as_png
 from tests.films import synthetic_film
 
@@ -93,7 +92,7 @@ class World:
         self.sessions, self.tokens = {"anonymous": Client()}, {"anonymous": APIClient()}
         for role, user in self.people.items():
             self.sessions[role], self.tokens[role] = Client(), APIClient()
-            self.sessions[role].force_login(user, backend=BACKEND)
+            factories.sign_in(self.sessions[role], user)
             self.tokens[role].credentials(HTTP_AUTHORIZATION=f"Token {AuthToken.objects.create(user)[1]}")
         self._rows_for_the_administration()
         for radiograph in Radiograph.objects.all():
