@@ -170,7 +170,9 @@ class AuditEventAdmin(ReadOnlyAdmin):
         "object_id",
         "outcome",
         "changed_fields",
+        "purpose",
         "ip_address",
+        "session",
         "request_id",
     )
 

@@ -197,3 +197,20 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.object_type} {self.object_id}"
+
+
+class AuditSeal(models.Model):
+    """A link of the chain over the audit: `sha256` covers the seal before it and the event. Append only.
+
+    Written after the event's commit, by `patients.sealing`; positions are 1, 2, 3, … without a gap.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, related_name="seal")
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return f"{self.sha256}@{self.position}"

@@ -25,6 +25,7 @@ from diagnosis.services.locks import lock_try
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import hint_publish, running_return
 from patients.errors import ApplicationError
+from patients.sealing import audit_keep_sealed
 
 log = logging.getLogger("diagnosis.recovery")
 
@@ -58,6 +59,7 @@ def sweep() -> Swept | None:
     _leftovers_remove()
     for kind, count in waiting.items():
         hint_publish(kind, count=count)
+    audit_keep_sealed()
     return Swept(taken_back, added, sum(waiting.values()))
 
 

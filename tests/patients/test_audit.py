@@ -15,7 +15,7 @@ from patients.models import AuditEvent, Purpose
     [
         "UPDATE patients_auditevent SET outcome = 'nothing to see'",
         "DELETE FROM patients_auditevent",
-        "TRUNCATE patients_auditevent",
+        "TRUNCATE patients_auditevent, patients_auditseal",
         "TRUNCATE patients_auditevent CASCADE",
     ],
 )
