@@ -1,4 +1,4 @@
-# One image for web, workers and beat; docker-compose.yml says which runs where.
+# One image for web, workers and sweepers; docker-compose.yml says which runs where.
 FROM python:3.11-slim AS build
 WORKDIR /site
 RUN python -m venv /venv

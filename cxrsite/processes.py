@@ -39,5 +39,6 @@ PROCESSES = (
         (*_WORKER, "-Q", "infer", "-P", "solo", "-n", "infer@%h"),
         _TENSORFLOW,
     ),
-    Process("beat", ("celery", "-q", "-A", "cxrsite", "beat"), _ONE_THREAD),
+    # Two, so that one that dies or hangs is not missed: a lock in the database lets one sweep at a time.
+    *(Process(name, ("python", "manage.py", "sweeper"), _ONE_THREAD) for name in ("sweeper", "sweeper-2")),
 )

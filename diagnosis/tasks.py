@@ -15,7 +15,6 @@ from diagnosis import worker  # connects the worker's signals
 from diagnosis.services.infer import infer_waiting
 from diagnosis.services.prepare import prepare_next
 from diagnosis.services.queue import DATABASE_AWAY
-from diagnosis.services.recovery import sweep as sweep_once
 
 log = logging.getLogger("diagnosis.tasks")
 
@@ -45,8 +44,3 @@ def prepare() -> None:
 @task("diagnosis.infer")
 def infer() -> None:
     infer_waiting(worker=worker.process_name(current_task))
-
-
-@task("diagnosis.sweep")
-def sweep() -> None:
-    sweep_once()

@@ -5,8 +5,6 @@ May import: `cxrsite.settings.env`.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from cxrsite.settings import env
 
 CELERY_TASK_ACKS_LATE = False
@@ -18,7 +16,6 @@ CELERY_TASK_DEFAULT_QUEUE = "prepare"
 CELERY_TASK_ROUTES = {
     "diagnosis.prepare": {"queue": "prepare"},
     "diagnosis.infer": {"queue": "infer"},
-    "diagnosis.sweep": {"queue": "prepare"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -39,11 +36,3 @@ CELERY_WORKER_CONCURRENCY = env.PREPARE_CONCURRENCY
 CELERY_TASK_TIME_LIMIT = 60
 CELERY_TASK_SOFT_TIME_LIMIT = 45
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 50
-CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "diagnosis.sweep",
-        "schedule": timedelta(seconds=env.SWEEP_SECONDS),
-        "options": {"expires": env.SWEEP_SECONDS * 3},
-    },
-}
-CELERY_BEAT_SCHEDULE_FILENAME = str(env.VAR_DIR / "beat-schedule")

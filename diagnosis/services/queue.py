@@ -36,8 +36,6 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 #: A publisher waits no longer than this for Redis.
 HINT_SECONDS = 2
 HINT_EXPIRES_SECONDS = 300
-#: Redis gives lower numbers first: the sweep (0) overtakes any number of hints.
-HINT_PRIORITY = 9
 RELEASE_TRIES = 10
 EXIT_PAST_DEADLINE = 70
 
@@ -270,7 +268,6 @@ def hint_publish(kind: str, count: int = 1) -> bool:
                     connection=broker,
                     retry=False,
                     expires=HINT_EXPIRES_SECONDS,
-                    priority=HINT_PRIORITY,
                 )
     except Exception as error:  # kombu and redis-py raise many kinds; the sweeper finds the job anyway
         log.warning("no hint for %s: %s", kind, type(error).__name__)

@@ -1,12 +1,13 @@
 """The sweeper: takes back what dead workers held, repeats lost hints, queues what is missing, tidies up.
 
-May import: Django, `diagnosis.models`, `.storage`, `.services`. Any number of sweepers may run; a lock in the database
-lets one work at a time, and doing it twice changes nothing.
+May import: Django, `diagnosis.models`, `.storage`, `.services`. Any number of sweepers may run (`manage.py sweeper`,
+two by default); a lock in the database lets one work at a time, and doing it twice changes nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
@@ -23,7 +24,7 @@ from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
 from diagnosis.services.intake import PRIORITY
 from diagnosis.services.locks import lock_try
 from diagnosis.services.presence import worker_seen, workers_forget
-from diagnosis.services.queue import hint_publish, running_return
+from diagnosis.services.queue import DATABASE_AWAY, hint_publish, running_return
 from patients.errors import ApplicationError
 from patients.sealing import audit_keep_sealed
 
@@ -34,6 +35,12 @@ HINTS_AT_MOST = 64
 MISSING_AT_MOST = 500
 UPLOAD_KEYS_KEPT = timedelta(days=7)
 LEFTOVERS_SECONDS = 24 * 60 * 60
+#: The one row that says when the last sweep was, whichever sweeper made it.
+SWEEPER = "sweeper"
+#: How often a sweeper looks whether a sweep is due.
+LOOK_SECONDS = 2
+#: A sweeper that stops in the middle, paused or cut off, loses its session and with it the lock.
+SESSION_LIMITS = "SET idle_in_transaction_session_timeout = '3s'; SET statement_timeout = '30s'"
 
 
 @dataclass(frozen=True)
@@ -45,22 +52,45 @@ class Swept:
     hinted: int = 0
 
 
-def sweep() -> Swept | None:
-    """One round; None when another sweeper is at it."""
+def sweep_until(stop: threading.Event) -> None:
+    """Sweep whenever it is due, until `stop` is set. What keeps it from sweeping is said
+    in the log once, until it sweeps again."""
+    away = False
+    while not stop.is_set():
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(SESSION_LIMITS)
+            sweep(every=settings.SWEEP_SECONDS)
+            away = False
+        except Exception as error:  # a sweeper that tries again is worth more than one that ends
+            if not away:
+                log.warning("no sweep: %s", type(error).__name__, exc_info=not isinstance(error, DATABASE_AWAY))
+            away = True
+            connection.close()
+        stop.wait(LOOK_SECONDS)
+
+
+def sweep(*, every: float = 0) -> Swept | None:
+    """One round; None when another sweeper is at it, or was within the last `every` seconds."""
     with transaction.atomic():
-        if not lock_try("sweeper"):
+        if not lock_try("sweeper") or _swept_within(every):
             return None
         taken_back = _expired_return()
         added = _missing_queue()
         waiting = _waiting()
         UploadKey.objects.filter(created_at__lt=Now() - UPLOAD_KEYS_KEPT).delete()
         workers_forget()
-        worker_seen(name="sweeper", kind=Worker.Kind.SWEEPER)
+        worker_seen(name=SWEEPER, kind=Worker.Kind.SWEEPER)
     _leftovers_remove()
     for kind, count in waiting.items():
         hint_publish(kind, count=count)
     audit_keep_sealed()
     return Swept(taken_back, added, sum(waiting.values()))
+
+
+def _swept_within(seconds: float) -> bool:
+    """By the database's clock, whoever swept."""
+    return Worker.objects.filter(name=SWEEPER, seen_at__gt=Now() - timedelta(seconds=seconds)).exists()
 
 
 def _expired_return() -> int:

@@ -295,13 +295,6 @@ def empty_queues() -> Any:
 
 
 @pytest.mark.workers
-def test_the_sweep_overtakes_any_number_of_hints(empty_queues):
-    assert queue.hint_publish("prepare", count=3)
-    current_app.send_task("diagnosis.sweep")
-    assert sent_to("prepare") == ["diagnosis.sweep", *["diagnosis.prepare"] * 3]
-
-
-@pytest.mark.workers
 def test_a_hint_carries_no_argument_and_reaches_its_queue_after_redis_forgot_everything(empty_queues):
     assert queue.hint_publish("infer")
     hints_forget()

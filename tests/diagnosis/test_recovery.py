@@ -92,6 +92,14 @@ def test_a_second_sweeper_steps_back():
     assert sweep() is not None
 
 
+def test_a_sweep_that_is_not_yet_due_is_left_out(job_of):
+    assert sweep(every=60) is not None
+    job_of(state="running", lease_until=timezone.now() - AGO)
+    assert sweep(every=60) is None
+    Worker.objects.update(seen_at=timezone.now() - timedelta(seconds=61))
+    assert sweep(every=60).taken_back == 1
+
+
 def test_a_hint_that_was_lost_is_repeated(job_of, hints):
     job_of(queued_at=timezone.now() - AGO)
     job_of("infer", queued_at=timezone.now() - AGO)

@@ -1,4 +1,4 @@
-"""Starts, kills and awaits real Celery workers, by the command lines of the running site, on the test's database.
+"""Starts, kills and awaits real workers and sweepers, by the command lines of the running site, on the test's database.
 
 May import: the standard library, redis, Celery, Django's settings, `cxrsite.processes`.
 """
@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import redis
 from celery import current_app
 from django.conf import settings
@@ -27,6 +28,8 @@ PASSED_ON = (
     "MODEL_ROOT",
     "FILE_UPLOAD_TEMP_DIR",
     "JOB_LEASE_SECONDS",
+    "JOB_DEADLINE_SECONDS",
+    "SWEEP_SECONDS",
     "INFER_BATCH",
     "PREDICTOR_LOADER",
     "ALLOW_FAKE_RESULTS",
@@ -34,31 +37,53 @@ PASSED_ON = (
 
 
 class Workers:
-    """One worker process per kind, each in a process group of its own."""
+    """Processes of the site by name, each in a process group of its own: `prepare`, `infer`, `sweeper`, `sweeper-2`.
+    `infer.b` is a second infer worker. `programs` replaces the command of one by a Python module."""
 
-    def __init__(self, log_folder: Path) -> None:
+    def __init__(self, log_folder: Path, programs: Mapping[str, str] | None = None) -> None:
         self._logs = log_folder
+        self._programs = dict(programs or {})
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, *kinds: str) -> None:
-        for kind in kinds:
-            self._start(kind)
+    def start(self, *names: str) -> None:
+        for name in names:
+            self._start(name)
 
-    def _start(self, kind: str) -> None:
-        process = next(each for each in PROCESSES if each.name == f"{kind}-worker")
+    def _start(self, name: str) -> None:
+        kind = name.partition(".")[0]
+        process = next(each for each in PROCESSES if each.name in (kind, f"{kind}-worker"))
         given = {name: getattr(settings, name) for name in PASSED_ON if hasattr(settings, name)}
         given["DATABASES"] = {"default": {**settings.DATABASES["default"], "TEST": {}}}
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.diagnosis.worker_settings",
             "CXR_TEST_WORKER": json.dumps(given, default=str),
+            "PGAPPNAME": name,
             **process.environment,
         }
-        command = [sys.executable, "-m", *process.command, "-n", f"{kind}@test"]
-        command += ["--concurrency", "2", "--include", "tests.diagnosis.worker_faults"]
-        with (self._logs / f"{kind}.log").open("ab") as log:
-            self._running[kind] = subprocess.Popen(
-                command, env=environment, cwd=settings.BASE_DIR, stdout=log, stderr=log, start_new_session=True
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                self._command(name, process.command),
+                env=environment,
+                cwd=settings.BASE_DIR,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+
+    def _command(self, name: str, command: Sequence[str]) -> list[str]:
+        if name in self._programs:
+            return [sys.executable, "-m", self._programs[name]]
+        if command[0] == "python":
+            return [sys.executable, *command[1:]]
+        more = ["-n", f"{name}@test", "--concurrency", "2", "--include", "tests.diagnosis.worker_faults"]
+        return [sys.executable, "-m", *command, *more]
+
+    def status(self, name: str) -> str:
+        """As psutil names it: running, sleeping, stopped …"""
+        return psutil.Process(self._running[name].pid).status()
+
+    def signal(self, name: str, sent: signal.Signals) -> None:
+        self._running[name].send_signal(sent)
 
     def kill(self, kind: str) -> None:
         """kill -9 of the main process alone, as the kernel would when memory runs out."""

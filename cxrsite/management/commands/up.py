@@ -1,7 +1,7 @@
 """`manage.py up`: the whole site as one process tree, on a computer with nothing else installed.
 
 Embedded servers (unless URLs are given), migrations, static files, the bundled model, demo data on an empty
-database; then web, workers and beat until Ctrl-C. May import: everything above it through services.
+database; then web, workers and sweepers until Ctrl-C. May import: everything above it through services.
 """
 
 from __future__ import annotations
