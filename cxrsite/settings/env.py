@@ -37,6 +37,8 @@ SWEEP_SECONDS: int = _env.int("SWEEP_SECONDS", default=10)
 EMAIL_URL: str = _env.str("EMAIL_URL", default="")
 LOG_LEVEL: str = _env.str("LOG_LEVEL", default="INFO")
 LOG_FORMAT: str = _env.str("LOG_FORMAT", default="line")
+SENTRY_DSN: str = _env.str("SENTRY_DSN", default="")
+METRICS_TOKEN: str = _env.str("METRICS_TOKEN", default="")
 SENDFILE_NGINX: bool = _env.bool("SENDFILE_NGINX", default=False)
 
 

@@ -9,7 +9,7 @@ from diagnosis.models.prediction import Finding, Prediction
 from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.report import Report
 from diagnosis.models.study import Study, UploadKey
-from diagnosis.models.worker import Worker
+from diagnosis.models.worker import Tally, Worker
 
 __all__ = [
     "Finding",
@@ -21,6 +21,7 @@ __all__ = [
     "Radiograph",
     "Report",
     "Study",
+    "Tally",
     "UploadKey",
     "Worker",
 ]

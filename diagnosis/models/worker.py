@@ -1,4 +1,4 @@
-"""Which worker processes are alive, as they say themselves in the database.
+"""Which worker processes are alive, as they say themselves in the database, and what they count.
 
 May import: Django only.
 """
@@ -26,3 +26,19 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Tally(models.Model):
+    """How often something happened since the site began, counted by whatever process saw it. Never goes down."""
+
+    #: A worker came back after its lease had run out and wanted to write; nothing was written.
+    STALE_WRITE = "stale_write_refused"
+
+    name = models.CharField(max_length=64, primary_key=True)
+    count = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "tallies"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.count}"

@@ -17,6 +17,7 @@ import numpy as np
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.module_loading import import_string
+from structlog.contextvars import bound_contextvars
 
 from diagnosis import storage
 from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction
@@ -91,7 +92,8 @@ def films_infer(jobs: Sequence[Job]) -> bool:
         queue.jobs_return(jobs, code="processing_failed")
         return True
     for job, outcome in zip(readable, outcomes, strict=True):
-        _write_back(job, outcome, predictor, timings)
+        with bound_contextvars(job_id=str(job.pk)):
+            _write_back(job, outcome, predictor, timings)
     return True
 
 
@@ -173,8 +175,9 @@ def _read_inputs(jobs: Sequence[Job], predictor: Predictor) -> dict[Job, ModelIn
 def _write_back(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: dict[str, float]) -> None:
     try:
         _result_store(job, outcome, predictor, timings)
+        log.info("prediction is stored")
     except queue.StaleFenceError:
-        log.warning("infer job %s was taken over; its result is dropped", job.pk)
+        queue.stale_write_refused(job)
     except IntegrityError as error:
         _refused(job, getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") or "")
     except (ApplicationError, *_INFRASTRUCTURE) as error:
@@ -229,7 +232,7 @@ def _refused(job: Job, constraint: str) -> None:
         try:
             queue.job_finish(job)
         except queue.StaleFenceError:
-            log.warning("infer job %s was taken over", job.pk)
+            queue.stale_write_refused(job)
         return
     log.critical("a result did not belong to the film of job %s and was refused (%s)", job.pk, constraint)
     _fail(job, "result_refused")
@@ -239,4 +242,4 @@ def _fail(job: Job, code: str) -> None:
     try:
         queue.job_fail(job, code)
     except queue.StaleFenceError:
-        log.warning("infer job %s was taken over before it failed", job.pk)
+        queue.stale_write_refused(job)

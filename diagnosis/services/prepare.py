@@ -62,8 +62,9 @@ def film_prepare(job: Job) -> None:
     try:
         prepared = _prepare(job)
         _commit(job, prepared)
+        log.info("film is %s", "rejected" if prepared.code else "ready", extra={"code": prepared.code or "ok"})
     except queue.StaleFenceError:
-        log.warning("prepare job %s was taken over; its result is dropped", job.pk)
+        queue.stale_write_refused(job)
     except Exception as error:
         _fault(job, error)
 

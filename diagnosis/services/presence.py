@@ -1,4 +1,4 @@
-"""Who works: each worker's own row, written by its heartbeat with the database's clock.
+"""Who works: each worker's own row, written by its heartbeat with the database's clock; and what workers count.
 
 May import: Django, `diagnosis.models`.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import F
 from django.db.models.functions import Now
 
-from diagnosis.models import Worker
+from diagnosis.models import Tally, Worker
 
 #: Rows of workers that left no word are kept this long, so that a person sees what is missing.
 KEPT = timedelta(days=1)
@@ -48,3 +49,9 @@ def worker_gone(*, name: str) -> None:
 def workers_forget() -> None:
     """Drop the rows of workers that have been silent for a day."""
     Worker.objects.filter(seen_at__lt=Now() - KEPT).delete()
+
+
+def tally_add(name: str) -> None:
+    """Count one more, in the caller's transaction if there is one."""
+    Tally.objects.get_or_create(name=name)
+    Tally.objects.filter(name=name).update(count=F("count") + 1)

@@ -21,9 +21,11 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import BigIntegerField, F, Func, QuerySet, Value
 from django.db.models.functions import Now
+from structlog.contextvars import bound_contextvars
 
-from diagnosis.models import Job
+from diagnosis.models import Job, Tally
 from diagnosis.models.job import MAX_ATTEMPTS
+from diagnosis.services.presence import tally_add
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -93,7 +95,8 @@ def leases_held(jobs: Sequence[Job]) -> Iterator[None]:
     thread = threading.Thread(target=_renew, args=(fences, done), name="leases", daemon=True)
     thread.start()
     try:
-        yield
+        with bound_contextvars(job_id=" ".join(str(job.pk) for job in jobs)):
+            yield
     finally:
         done.set()
         thread.join(timeout=5)
@@ -151,6 +154,15 @@ def _leave(job: Job, **values: Any) -> None:
     held = Job.objects.filter(pk=job.pk, fence=job.fence, state=Job.State.RUNNING)
     if held.update(lease_until=None, finished_at=Now(), **values) != 1:
         raise StaleFenceError(str(job.pk))
+
+
+def stale_write_refused(job: Job) -> None:
+    """A worker that was thought lost came back too late with this job. Said and counted, after the rollback."""
+    log.warning("%s job %s was taken over; its late result is dropped", job.kind, job.pk)
+    try:
+        tally_add(Tally.STALE_WRITE)
+    except DATABASE_AWAY:
+        log.warning("a refused write was not counted")
 
 
 def jobs_release(jobs: Sequence[Job]) -> None:

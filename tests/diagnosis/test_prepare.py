@@ -11,7 +11,7 @@ from django.db import OperationalError
 from PIL import Image
 
 from diagnosis import storage
-from diagnosis.models import Job, Radiograph
+from diagnosis.models import Job, Radiograph, Tally
 from diagnosis.services import prepare, queue
 from diagnosis.services.prepare import prepare_next
 from mlcore.contracts import InfrastructureError
@@ -139,6 +139,7 @@ def test_a_stale_worker_changes_nothing(take_in, model, monkeypatch):
     run()
     assert Radiograph.objects.get().state == "received"
     assert Job.objects.count() == 1
+    assert Tally.objects.get(name=Tally.STALE_WRITE).count == 1  # and it was counted
 
 
 def test_a_film_is_prepared_again_for_another_model_and_stays_ready(take_in, model):
