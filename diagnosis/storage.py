@@ -1,7 +1,7 @@
 """Files of films on disk, durable before any row names them: originals by the hash of their bytes, written once, and
 what the stages derive from them.
 
-May import: NumPy, Django's settings, `mlcore.preprocess`, `mlcore.contracts`, `patients.errors`. Layout under
+May import: NumPy, Pillow, Django's settings, `mlcore.preprocess`, `mlcore.contracts`, `patients.errors`. Layout under
 MEDIA_ROOT: `originals/<sha[:2]>/<sha>`, `derived/<sha[:2]>/<sha>/<name>`, and `drafts/` for what is not complete yet.
 The web tier deletes nothing.
 """
@@ -14,18 +14,20 @@ import io
 import os
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from django.conf import settings
+from PIL import Image
 
 from mlcore.contracts import ImageArray, ModelInput
 from mlcore.preprocess import read_model_input, write_model_input
 from patients.errors import ApplicationError
 
-ORIGINALS, DRAFTS = "originals", "drafts"
+ORIGINALS, DERIVED, DRAFTS = "originals", "derived", "drafts"
 _NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK}
 
 
@@ -42,7 +44,7 @@ def derived_key(sha256: str, name: str) -> str:
     """The key of a file that a stage derives from the original with this hash."""
     if os.path.basename(name) != name or name.startswith("."):
         raise ValueError("a derived file has a plain name")
-    return f"derived/{sha256[:2]}/{sha256}/{name}"
+    return f"{DERIVED}/{sha256[:2]}/{sha256}/{name}"
 
 
 # --- originals
@@ -78,10 +80,10 @@ def original_read(sha256: str) -> bytes:
     return content
 
 
-def originals_stored() -> Iterator[Path]:
-    """Every stored original."""
-    for folder in sorted(path_of(ORIGINALS).glob("[0-9a-f][0-9a-f]")):
-        yield from sorted(folder.iterdir())
+def hash_folders() -> Iterator[Path]:
+    """Every folder whose entries are named by the hashes of films: of originals, and of what was made from them."""
+    for kind in (ORIGINALS, DERIVED):
+        yield from sorted(path_of(kind).glob("[0-9a-f][0-9a-f]"))
 
 
 # --- what the stages derive
@@ -134,6 +136,30 @@ def maps_read(key: str) -> tuple[tuple[str, ...], ImageArray]:
             raise ApplicationError("not_found") from error
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         return tuple(str(label) for label in stored["labels"]), stored["maps"].astype(np.float32)
+
+
+def derived_verify(key: str) -> None:
+    """Read a derived file again by the checksums that its format carries.
+
+    Raises `image_integrity` when it is gone or damaged, `storage_unavailable` when the disk is.
+    """
+    with _disk():
+        path = path_of(key)
+        if not path.exists() and path_of(DERIVED).is_dir():
+            raise ApplicationError("image_integrity")
+        content = io.BytesIO(path.read_bytes())
+    try:
+        if key.endswith(".npz"):
+            with zipfile.ZipFile(content) as archive:
+                whole = archive.testzip() is None
+        else:
+            with Image.open(content, formats=["PNG"]) as picture:
+                picture.verify()
+                whole = True
+    except Exception as error:  # zip and Pillow raise many things on damaged bytes
+        raise ApplicationError("image_integrity") from error
+    if not whole:
+        raise ApplicationError("image_integrity")
 
 
 def _input_key(sha256: str, preprocessing: str) -> str:

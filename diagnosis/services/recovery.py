@@ -25,7 +25,6 @@ from diagnosis.services.intake import PRIORITY
 from diagnosis.services.locks import lock_try
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import DATABASE_AWAY, hint_publish, running_return
-from patients.errors import ApplicationError
 from patients.sealing import audit_keep_sealed
 
 log = logging.getLogger("diagnosis.recovery")
@@ -142,23 +141,3 @@ def _leftovers_remove() -> None:
 def _leftovers() -> Iterator[Path]:
     yield from Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")
     yield from storage.path_of(storage.DRAFTS).glob("*")
-
-
-# --- asked for by a person, slow
-
-
-def originals_unreferenced() -> list[Path]:
-    """Originals older than a day that no row names: reported, never deleted here."""
-    before = time.time() - LEFTOVERS_SECONDS
-    old = {path.name: path for path in storage.originals_stored() if path.stat().st_mtime < before}
-    known = set(Radiograph.objects.filter(sha256__in=old).values_list("sha256", flat=True))
-    return [path for name, path in old.items() if name not in known]
-
-
-def originals_damaged() -> Iterator[Radiograph]:
-    """Films whose stored bytes are gone or no longer have their hash."""
-    for radiograph in Radiograph.objects.order_by("created_at").iterator():
-        try:
-            storage.original_read(radiograph.sha256)
-        except ApplicationError:
-            yield radiograph

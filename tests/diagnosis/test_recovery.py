@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -21,7 +19,7 @@ from diagnosis.services.locks import lock_try
 from diagnosis.services.models import model_activate
 from diagnosis.services.prepare import prepare_next
 from diagnosis.services.queue import jobs_claim
-from diagnosis.services.recovery import originals_damaged, originals_unreferenced, sweep
+from diagnosis.services.recovery import sweep
 from tests import factories
 
 AGO = timedelta(minutes=5)
@@ -173,34 +171,3 @@ def test_what_a_killed_upload_left_is_removed_after_a_day(db, settings):
     os.utime(draft, (day_ago, day_ago))
     sweep()
     assert [path.exists() for path in (old, new, draft)] == [False, True, False]
-
-
-def test_originals_without_a_row_are_reported_and_kept(take_in, film):
-    radiograph = take_in()
-    known = storage.path_of(storage.original_key(radiograph.sha256))
-    stray = storage.path_of(storage.original_key("ab" * 32))
-    stray.parent.mkdir(exist_ok=True)
-    stray.write_bytes(b"")
-    assert originals_unreferenced() == []
-    day_ago = time.time() - 25 * 60 * 60
-    for path in (known, stray):
-        os.utime(path, (day_ago, day_ago))
-    assert originals_unreferenced() == [stray]
-    assert stray.exists()
-
-
-def test_the_storage_check_finds_a_flipped_byte(take_in):
-    _, rotten = take_in(1), take_in(2)
-    assert "as it was received" in checked()
-    path = storage.path_of(storage.original_key(rotten.sha256))
-    path.chmod(0o600)
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(CommandError, match="1 films"):
-        checked()
-    assert [film.pk for film in originals_damaged()] == [rotten.pk]
-
-
-def checked() -> str:
-    out = io.StringIO()
-    call_command("storage_check", stdout=out)
-    return out.getvalue()

@@ -37,7 +37,7 @@ def test_an_original_reads_back_by_its_hash(source):
     storage.original_store(source, SHA256)
     source.unlink()
     assert storage.original_read(SHA256) == CONTENT
-    assert [path.name for path in storage.originals_stored()] == [SHA256]
+    assert [path.name for folder in storage.hash_folders() for path in folder.iterdir()] == [SHA256]
 
 
 def test_file_and_folder_are_synced_around_the_rename(source, monkeypatch):
