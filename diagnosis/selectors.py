@@ -1,4 +1,4 @@
-"""What pages, API and admin read: films with their jobs and results, a patient's history, the state of the queue.
+"""What pages, API and admin read: films with their jobs and results, a patient's history, places in the queue.
 
 Every read of patient data starts with `.visible_to(user)`. Each function costs a fixed number of queries, however
 many rows it returns. May import: Django, `diagnosis.models`, `patients.access`. Goes to: views, api, admin.
@@ -6,20 +6,13 @@ many rows it returns. May import: Django, `diagnosis.models`, `patients.access`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import redis
-from django.conf import settings
 from django.db.models import (
-    BooleanField,
     Count,
     Exists,
-    ExpressionWrapper,
-    Min,
     OuterRef,
     Prefetch,
     Q,
@@ -27,15 +20,12 @@ from django.db.models import (
     Subquery,
     Value,
 )
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study, Worker
+from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
 from patients import access
 from patients.models import Clinic, Membership, Patient, User
-
-#: A worker that has not written its row for this long is taken for dead.
-WORKER_SILENT_SECONDS = 30
 
 #: What is said where a film may be seen and its result may not.
 RESULTS_HIDDEN = {
@@ -258,7 +248,7 @@ def label_title(model: ModelVersion, label: str) -> str:
     return titles.get(label, label.capitalize())
 
 
-# --- the queue and who works on it
+# --- the queue
 
 
 def queue_places(jobs: Iterable[Job]) -> dict[UUID, int]:
@@ -277,61 +267,3 @@ def queue_places(jobs: Iterable[Job]) -> dict[UUID, int]:
 def queue_place(job: Job) -> int:
     """The place of one waiting job (1 = next), or 0 when it does not wait."""
     return queue_places([job]).get(job.pk, 0)
-
-
-def status_read() -> dict[str, Any]:
-    """Who works, what waits and for how long, which model speaks. Counts only, no patient data.
-
-    Ages come from the database clock. `redis` and `storage` are tried, not remembered.
-    """
-    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
-    workers = _workers_read()
-    sweepers = [worker["seen_at"] for worker in workers if worker["kind"] == Worker.Kind.SWEEPER]
-    return {
-        "workers": [worker for worker in workers if worker["kind"] != Worker.Kind.SWEEPER],
-        "queues": {kind: _queue_read(kind) for kind in Job.Kind.values},
-        "sweeper": {"last_seen_at": max(sweepers, default=None)},
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
-        "redis": _redis_answers(),
-        "storage": _storage_read(),
-    }
-
-
-def _workers_read() -> list[dict[str, Any]]:
-    recent = Q(seen_at__gt=Now() - timedelta(seconds=WORKER_SILENT_SECONDS))
-    workers = Worker.objects.annotate(alive=ExpressionWrapper(recent, BooleanField())).order_by("kind", "name")
-    return list(workers.values("name", "kind", "alive", "seen_at", "engine", "note"))
-
-
-def _queue_read(kind: str) -> dict[str, int | None]:
-    def count(state: str) -> Count:
-        return Count("pk", filter=Q(state=state))
-
-    row = Job.objects.filter(kind=kind, shadow=False, state__in=["queued", "running", "failed"]).aggregate(
-        queued=count("queued"),
-        running=count("running"),
-        failed=count("failed"),
-        oldest=Min("queued_at", filter=Q(state="queued")),
-    )
-    return {"oldest_wait_seconds": _seconds_since(row.pop("oldest")), **row}
-
-
-def _seconds_since(moment: datetime | None) -> int | None:
-    return None if moment is None else max(0, int((timezone.now() - moment).total_seconds()))
-
-
-def _redis_answers() -> bool:
-    address = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://")
-    try:
-        with redis.Redis.from_url(address, socket_timeout=1, socket_connect_timeout=1) as client:
-            return bool(client.ping())
-    except redis.RedisError:
-        return False
-
-
-def _storage_read() -> dict[str, Any]:
-    try:
-        free = shutil.disk_usage(settings.MEDIA_ROOT).free
-    except OSError:
-        return {"available": False, "free_bytes": 0}
-    return {"available": free > settings.MAX_UPLOAD_BYTES, "free_bytes": free}

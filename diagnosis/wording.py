@@ -40,7 +40,7 @@ class QueueView:
 
     @classmethod
     def of(cls, status: Mapping[str, Any], places: Mapping[UUID, int]) -> QueueView:
-        """From `selectors.status_read` and `selectors.queue_places`. A worker that says why it cannot work is idle."""
+        """From `monitoring.status_read` and `selectors.queue_places`. A worker that says why it cannot work is idle."""
         alive = {worker["kind"] for worker in status["workers"] if worker["alive"] and not worker["note"]}
         return cls(places, frozenset(alive))
 

@@ -1,6 +1,7 @@
 """Single reads beside the lists: a patient's history, images, the models, the state of the system.
 
-May import: DRF, `diagnosis.selectors`, `diagnosis.views.images`, `patients.selectors`, `patients.api.base`.
+May import: DRF, `diagnosis.selectors`, `diagnosis.monitoring`, `diagnosis.views.images`, `patients.selectors`,
+`patients.api.base`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from diagnosis import selectors
+from diagnosis import monitoring, selectors
 from diagnosis.api import filters, serializers
 from diagnosis.models import ModelVersion
 from diagnosis.views import images
@@ -105,8 +106,9 @@ class ModelVersionViewSet(GenericViewSet):
 
 
 class StatusView(APIView):
-    """Workers, queues, sweeper, model, Redis and storage, in counts."""
+    """Workers, queues, sweeper, model, Redis and storage, in counts, and what a person should act on."""
 
     @extend_schema(summary="The state of the system", responses=serializers.StatusSerializer)
     def get(self, request: Request) -> Response:
-        return Response(serializers.StatusSerializer(selectors.status_read()).data)
+        status = monitoring.status_read()
+        return Response(serializers.StatusSerializer(status | {"alerts": monitoring.alerts_read(status)}).data)

@@ -1,6 +1,6 @@
 """Studies, films, jobs and results as the API takes and gives them. Clients rely on these forms.
 
-May import: DRF, `diagnosis.models`, `diagnosis.selectors`, `patients.api.base`.
+May import: DRF, `diagnosis.models`, `diagnosis.selectors`, `diagnosis.monitoring`, `patients.api.base`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from rest_framework.reverse import reverse
 
 from diagnosis import selectors
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
+from diagnosis.monitoring import SENTENCES
 from patients.api.base import IdField, StrictSerializer, TextField
 from patients.errors import ApplicationError, error_sentence
 
@@ -273,7 +274,8 @@ class QueuesSerializer(serializers.Serializer):
 
 
 class SweeperSerializer(serializers.Serializer):
-    last_seen_at = serializers.DateTimeField(allow_null=True)
+    last_seen_at = serializers.DateTimeField(allow_null=True, help_text="the last sweep for lost work")
+    alive = serializers.BooleanField(help_text="false when nobody swept for half a minute")
 
 
 class StorageSerializer(serializers.Serializer):
@@ -281,9 +283,18 @@ class StorageSerializer(serializers.Serializer):
     free_bytes = serializers.IntegerField()
 
 
+class AlertSerializer(serializers.Serializer):
+    """What keeps films waiting, and what a person should do."""
+
+    code = serializers.ChoiceField(list(SENTENCES))
+    sentence = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+
+
 class StatusSerializer(serializers.Serializer):
     """Who works, what waits and for how long, which model speaks. Counts only."""
 
+    alerts = AlertSerializer(many=True)
     workers = WorkerSerializer(many=True)
     queues = QueuesSerializer()
     sweeper = SweeperSerializer()

@@ -1,6 +1,6 @@
 """What every page that shows films needs: each film with its state in words and what this person may do.
 
-May import: `diagnosis.selectors`, `diagnosis.wording`, `patients.access`.
+May import: `diagnosis.selectors`, `diagnosis.monitoring`, `diagnosis.wording`, `patients.access`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from diagnosis import selectors
+from diagnosis import monitoring, selectors
 from diagnosis.models import Finding, ModelVersion, Prediction, Radiograph, Study
 from diagnosis.wording import NORMAL, QueueView, film_status, headline, no_worker_sentence
 from patients import access
@@ -33,11 +33,11 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     below their thresholds apart: `quiet_findings`), those with a map (`mapped`), the `headline`, and `poll_seconds`
     while work is open.
 
-    Returns `selectors.status_read()`, which was needed on the way, with the sentence `no_worker` and the `busy`
+    Returns `monitoring.status_read()`, which was needed on the way, with the sentence `no_worker` and the `busy`
     queues added.
     """
     films = list(films)
-    system = selectors.status_read()
+    system = monitoring.status_read()
     places = selectors.queue_places(job for film in films for job in film.jobs.all())
     queue = QueueView.of(system, places)
     for film in films:

@@ -1,6 +1,6 @@
 """How the system is doing and which model speaks: no patient data, for everybody who is signed in.
 
-May import: Django, `diagnosis.models`, `diagnosis.views.common`, `mlcore.interpret` (no keras).
+May import: Django, `diagnosis.models`, `diagnosis.monitoring`, `diagnosis.views.common`, `mlcore.interpret` (no keras).
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from diagnosis.models import ModelVersion
+from diagnosis.monitoring import alerts_read
 from diagnosis.views.common import QUEUES, films_judge
 from mlcore.interpret import WORD_RULES
 
 
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
-    """Workers, queues, storage and the active model; asks again by itself."""
+    """Alerts, workers, queues, storage and the active model; asks again by itself."""
     template = "diagnosis/_status_body.html" if request.htmx else "diagnosis/status.html"
-    context = {"system": films_judge(request.user, []), "queue_titles": QUEUES, "model": _active_model()}
+    system = films_judge(request.user, [])
+    context = {"system": system, "alerts": alerts_read(system), "queue_titles": QUEUES, "model": _active_model()}
     return render(request, template, context)
 
 

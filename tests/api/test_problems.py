@@ -91,7 +91,7 @@ def test_a_fault_of_a_page_reaches_the_log_without_its_message(client_for, monke
     def fail():
         raise IntegrityError(f"Key (value)=({number}) already exists")
 
-    monkeypatch.setattr("diagnosis.selectors.status_read", fail)
+    monkeypatch.setattr("diagnosis.monitoring.status_read", fail)
     client = client_for("operator")
     client.raise_request_exception = False
     with caplog.at_level(logging.ERROR):

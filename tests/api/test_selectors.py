@@ -8,7 +8,6 @@ import pytest
 from django.utils import timezone
 
 from diagnosis import selectors
-from diagnosis.models import Job, Worker
 from patients.errors import ApplicationError
 from tests import factories as make
 
@@ -173,29 +172,3 @@ def test_urgent_films_come_first_in_the_queue_then_the_oldest(patient):
     ]
     assert [selectors.queue_place(job) for job in jobs] == [3, 2, 1]
     assert selectors.queue_place(make.job_make(jobs[0].radiograph, "infer", "succeeded")) == 0
-
-
-def test_status_counts_workers_queues_and_the_oldest_wait(patient, django_assert_num_queries):
-    now = timezone.now()
-    Worker.objects.create(name="infer@a", kind="infer", engine="fake", started_at=now, seen_at=now)
-    Worker.objects.create(name="prepare@a", kind="prepare", started_at=now, seen_at=now - timedelta(minutes=2))
-    Worker.objects.create(name="sweep", kind="sweeper", started_at=now, seen_at=now)
-    film = make.radiograph_make(make.study_make(patient))
-    make.job_make(film, queued_at=now - timedelta(seconds=100))
-    make.job_make(film, "infer", "failed")
-    with django_assert_num_queries(4):
-        status = selectors.status_read()
-    assert {worker["name"]: worker["alive"] for worker in status["workers"]} == {"infer@a": True, "prepare@a": False}
-    assert status["queues"]["prepare"]["queued"] == 1
-    assert status["queues"]["prepare"]["oldest_wait_seconds"] >= 100
-    assert status["queues"]["infer"] == {"queued": 0, "running": 0, "failed": 1, "oldest_wait_seconds": None}
-    assert status["sweeper"]["last_seen_at"] == now
-    assert status["model"]["version"] == "1.0.0"
-    assert status["redis"] is True
-    assert status["storage"]["available"] is True
-    assert Job.objects.count() == 2
-
-
-def test_status_says_so_when_redis_does_not_answer(settings, db):
-    settings.CELERY_BROKER_URL = "redis+socket:///nowhere/redis.sock"
-    assert selectors.status_read()["redis"] is False

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from diagnosis import selectors
+from diagnosis import monitoring, selectors
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph
 from diagnosis.registry import trial_compared, trial_progress
 from diagnosis.services import infer
@@ -85,13 +85,13 @@ def test_the_film_is_done_when_the_active_version_has_read_it(model, trial, film
     assert [each.model_version for each in shown.shown_predictions] == [model]
     assert [job.model_version_id for job in shown.jobs.all() if job.kind == "infer"] == [model.pk]
     assert selectors.worklist(user=user, filters={"progress": "failed"}).count() == 0
-    assert selectors.status_read()["queues"]["infer"]["failed"] == 0
+    assert monitoring.status_read()["queues"]["infer"]["failed"] == 0
 
 
 def test_a_trial_counts_in_no_queue_that_people_see(model, trial, film):
     film()
     Job.objects.filter(shadow=False, kind="infer").update(state="cancelled")
-    assert selectors.status_read()["queues"]["infer"]["queued"] == 0
+    assert monitoring.status_read()["queues"]["infer"]["queued"] == 0
 
 
 def test_what_was_said_on_trial_stays_unseen_when_the_version_speaks(model, trial, film, user_for):

@@ -1,0 +1,149 @@
+"""Is the system working? Workers, queues, sweeper, storage in counts, and the alerts that a person should act on.
+
+The one source of `/status/`, the API's status and the metrics; no patient data. May import: Django, redis,
+`diagnosis.models`, `diagnosis.wording`. Goes to: views, api, metrics.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db.models import BooleanField, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, Value
+from django.db.models.functions import Now
+
+from diagnosis.models import Job, ModelVersion, Worker
+from diagnosis.wording import STAGES
+
+#: A worker that has not written its row, and a sweeper that has not swept, for this long is taken for dead.
+SILENT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What keeps films waiting, and what a person should do. `code` is a key of `SENTENCES`; `since` is when it began,
+    None where nobody knows."""
+
+    code: str
+    sentence: str
+    since: datetime | None = None
+
+
+#: Every alert there is: code → sentence. The code is the name of the metric.
+SENTENCES: dict[str, str] = {
+    "storage_full": "The film storage is full or cannot be reached. Nothing can be sent until there is room.",
+    "broker_away": "The message broker does not answer. Films are safe; the analysis may be late.",
+    "sweeper_silent": "Nothing looks after lost work. Films of a worker that dies wait until a sweeper runs again: "
+    "start it.",
+    "prepare_missing": f"No worker is running for {STAGES['prepare']}. Films are safe and wait: start the prepare "
+    "worker.",
+    "infer_missing": f"No worker is running for {STAGES['infer']}. Films are safe and wait: start the infer worker.",
+    "model_missing": "No model is active. Films are checked and kept; the system administrator has to activate one.",
+    "queue_slow": "Films that wait longer than their clinic allows: {count}. Add workers, or find what holds them up.",
+    "jobs_failed": "Failed jobs that wait for a person: {count}. Try them again, or cancel them.",
+}
+
+
+def status_read() -> dict[str, Any]:
+    """Who works, what waits and for how long, which model speaks. Counts only, no patient data.
+
+    Ages come from the database clock. `redis` and `storage` are tried, not remembered.
+    """
+    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
+    workers = _workers_read()
+    sweeper = next((worker for worker in workers if worker["kind"] == Worker.Kind.SWEEPER), None)
+    return {
+        "workers": [worker for worker in workers if worker is not sweeper],
+        "queues": {kind: _queue_read(kind) for kind in Job.Kind.values},
+        "sweeper": {"last_seen_at": sweeper and sweeper["seen_at"], "alive": bool(sweeper and sweeper["alive"])},
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
+        "redis": _redis_answers(),
+        "storage": _storage_read(),
+    }
+
+
+def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
+    """What a person should act on now, first things first: two queries beside those of `status`, which is read here
+    unless the caller has it."""
+    return list(_alerts(status_read() if status is None else status))
+
+
+def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
+    if not status["storage"]["available"]:
+        yield _alert("storage_full")
+    if not status["redis"]:
+        yield _alert("broker_away")
+    if not status["sweeper"]["alive"]:
+        yield _alert("sweeper_silent", status["sweeper"]["last_seen_at"])
+    for kind in Job.Kind.values:
+        mine = [worker for worker in status["workers"] if worker["kind"] == kind]
+        if not any(worker["alive"] and not worker["note"] for worker in mine):
+            yield _alert(f"{kind}_missing", max((worker["seen_at"] for worker in mine), default=None))
+    if status["model"] is None:
+        yield _alert("model_missing")
+    for code, jobs in (("queue_slow", _jobs_late()), ("jobs_failed", _jobs_failed())):
+        if jobs["count"]:
+            yield _alert(code, jobs["since"], count=jobs["count"])
+
+
+def _alert(code: str, since: datetime | None = None, **values: object) -> Alert:
+    return Alert(code, SENTENCES[code].format(**values), since)
+
+
+def _jobs_late() -> dict[str, Any]:
+    """Waiting longer than the clinic's own limit; since when the first of them is late."""
+    limit = ExpressionWrapper(
+        F("radiograph__clinic__max_wait_minutes") * Value(timedelta(minutes=1)), output_field=DurationField()
+    )
+    due = ExpressionWrapper(F("queued_at") + limit, output_field=Job._meta.get_field("queued_at"))
+    waiting = Job.objects.filter(state=Job.State.QUEUED, shadow=False).annotate(due=due)
+    return waiting.filter(due__lt=Now()).aggregate(count=Count("pk"), since=Min("due"))
+
+
+def _jobs_failed() -> dict[str, Any]:
+    """Failed, and neither tried again nor cancelled by a person."""
+    failed = Job.objects.filter(state=Job.State.FAILED, shadow=False)
+    return failed.aggregate(count=Count("pk"), since=Min("finished_at"))
+
+
+def _workers_read() -> list[dict[str, Any]]:
+    recent = Q(seen_at__gt=Now() - timedelta(seconds=SILENT_SECONDS))
+    workers = Worker.objects.annotate(alive=ExpressionWrapper(recent, BooleanField())).order_by("kind", "name")
+    return list(workers.values("name", "kind", "alive", "seen_at", "engine", "note"))
+
+
+def _queue_read(kind: str) -> dict[str, int | None]:
+    def count(state: str) -> Count:
+        return Count("pk", filter=Q(state=state))
+
+    row = Job.objects.filter(kind=kind, shadow=False, state__in=["queued", "running", "failed"]).aggregate(
+        queued=count("queued"),
+        running=count("running"),
+        failed=count("failed"),
+        oldest=Min("queued_at", filter=Q(state="queued")),
+        now=Max(Now()),
+    )
+    now, oldest = row.pop("now"), row.pop("oldest")
+    return {"oldest_wait_seconds": oldest and max(0, int((now - oldest).total_seconds())), **row}
+
+
+def _redis_answers() -> bool:
+    address = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://")
+    try:
+        with redis.Redis.from_url(address, socket_timeout=1, socket_connect_timeout=1) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _storage_read() -> dict[str, Any]:
+    try:
+        free = shutil.disk_usage(settings.MEDIA_ROOT).free
+    except OSError:
+        return {"available": False, "free_bytes": 0}
+    return {"available": free > settings.MAX_UPLOAD_BYTES, "free_bytes": free}
