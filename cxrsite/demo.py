@@ -45,10 +45,10 @@ def demo_create() -> list[tuple[str, str]]:
         FIRST_CLINIC: Clinic.objects.create(name="Hillside Clinic", code=FIRST_CLINIC, show_unread_results=True),
         SECOND_CLINIC: Clinic.objects.create(name="Lakeview Clinic", code=SECOND_CLINIC, show_unread_results=True),
     }
-    names = [*(role.value for role in Role), SECOND_OPERATOR, "admin"]
+    names = [*(role.value for role in Role.of_people()), SECOND_OPERATOR, "admin"]
     passwords = [(name, _password()) for name in names]
     people = {name: _person(name, password) for name, password in passwords}
-    for role in Role:
+    for role in Role.of_people():
         Membership.objects.create(user=people[role.value], clinic=clinics[FIRST_CLINIC], role=role)
     Membership.objects.create(user=people[SECOND_OPERATOR], clinic=clinics[SECOND_CLINIC], role=Role.OPERATOR)
     operators = {FIRST_CLINIC: people["operator"], SECOND_CLINIC: people[SECOND_OPERATOR]}

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from patients import access
-from patients.access import Action
+from patients.access import MATRIX, Action, Reach
 from patients.querysets import patient_scope
 
 if TYPE_CHECKING:
@@ -20,22 +20,45 @@ if TYPE_CHECKING:
 SIGNED = ("final", "amended")
 
 
-def _scope(user: User, action: Action, study: str, *, signed_only: bool) -> Q:
-    """Rows whose study lies in a clinic where `action` is allowed, or was referred by the user.
-
-    `study` is the lookup path from the row to its study, `""` for the study itself. With `signed_only` a
-    referring doctor sees the row only once a report of the study is signed.
-    """
+def study_scope(user: User, action: Action, study: str = "", *, as_if_signed: bool = False) -> Q:
+    """Rows whose study (`study` is the lookup path to it, empty for the study itself) `action` reaches for the user:
+    of the clinic, referred to the user, or created by it; the latter two may have to wait for a signed report."""
     prefix = f"{study}__" if study else ""
-    by_clinic = Q(**{f"{prefix}clinic__in": access.clinic_ids(user, action)})
-    doctor_at = access.active_memberships(user).filter(role=access.DOCTOR).order_by().values("clinic_id")
-    referred = Q(**{f"{prefix}referring_doctor": user.pk, f"{prefix}clinic__in": doctor_at})
-    if signed_only:
-        from diagnosis.models import Report
 
-        signed = Report.objects.filter(status__in=SIGNED).order_by().values("study_id")
-        referred &= Q(**{f"{prefix}id__in": signed})
-    return by_clinic | referred
+    def clinics(reach: Reach) -> models.QuerySet:
+        return access.clinic_ids(user, action, reach)
+
+    scope = Q(**{f"{prefix}clinic__in": clinics(Reach.CLINIC)})
+    signed = Q() if as_if_signed else _signed(prefix)
+    reaches = set(MATRIX[action].values())
+    if Reach.ASSIGNED in reaches:
+        scope |= _assigned(user, clinics(Reach.ASSIGNED), prefix)
+    if Reach.ASSIGNED_SIGNED in reaches:
+        scope |= _assigned(user, clinics(Reach.ASSIGNED_SIGNED), prefix) & signed
+    if Reach.OWN in reaches:
+        scope |= _own(user, clinics(Reach.OWN), prefix)
+    if Reach.OWN_SIGNED in reaches:
+        scope |= _own(user, clinics(Reach.OWN_SIGNED), prefix) & signed
+    return scope
+
+
+def _assigned(user: User, clinics: models.QuerySet, prefix: str) -> Q:
+    """Studies referred to the user, and those of the same patient that were received before them."""
+    from diagnosis.models import Study
+
+    referrals = Study.objects.filter(referring_doctor=user.pk, clinic__in=clinics).order_by()
+    not_before = referrals.filter(patient=OuterRef(f"{prefix}patient"), created_at__gte=OuterRef(f"{prefix}created_at"))
+    return Q(**{f"{prefix}patient__in": referrals.values("patient")}) & Q(Exists(not_before))
+
+
+def _own(user: User, clinics: models.QuerySet, prefix: str) -> Q:
+    return Q(**{f"{prefix}created_by": user.pk, f"{prefix}clinic__in": clinics})
+
+
+def _signed(prefix: str) -> Q:
+    from diagnosis.models import Report
+
+    return Q(**{f"{prefix}id__in": Report.objects.filter(status__in=SIGNED).order_by().values("study_id")})
 
 
 def _holds(condition: Q) -> Case:
@@ -44,7 +67,7 @@ def _holds(condition: Q) -> Case:
 
 class StudyQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        return self.filter(_scope(user, Action.STUDY_STATUS, "", signed_only=False))
+        return self.filter(study_scope(user, Action.STUDY_STATUS))
 
     def with_rights(self, user: User) -> Self:
         """Each study with `patient_visible`: may this user be shown whose it is?"""
@@ -54,38 +77,40 @@ class StudyQuerySet(models.QuerySet):
 class RadiographQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """The fact and state of a film. Its pixels need `image_visible_to`."""
-        return self.filter(_scope(user, Action.STUDY_STATUS, "study", signed_only=False))
+        return self.filter(study_scope(user, Action.STUDY_STATUS, "study"))
 
     def image_visible_to(self, user: User) -> Self:
-        return self.filter(_scope(user, Action.IMAGE_VIEW, "study", signed_only=True))
+        return self.filter(study_scope(user, Action.IMAGE_VIEW, "study"))
 
     def with_rights(self, user: User) -> Self:
-        """Each film with `patient_visible`, `image_visible` and `results_visible`: what this user may be shown of it.
+        """Each film with `patient_visible`, `image_visible` and `results_visible`: what this user may be shown of it,
+        and `results_awaited`: may they be shown once a report is signed?
 
         Asked row by row of the joined study; as subqueries over all films they would cost more than the page.
         """
         return self.annotate(
             patient_visible=_holds(patient_scope(user, "study__patient")),
-            image_visible=_holds(_scope(user, Action.IMAGE_VIEW, "study", signed_only=True)),
-            results_visible=_holds(_scope(user, Action.PREDICTION_VIEW, "study", signed_only=True)),
+            image_visible=_holds(study_scope(user, Action.IMAGE_VIEW, "study")),
+            results_visible=_holds(study_scope(user, Action.PREDICTION_VIEW, "study")),
+            results_awaited=_holds(study_scope(user, Action.PREDICTION_VIEW, "study", as_if_signed=True)),
         )
 
 
 class JobQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Work on the films a user may see. What a version on trial is asked is nobody's waiting."""
-        return self.filter(_scope(user, Action.STUDY_STATUS, "radiograph__study", signed_only=False), shadow=False)
+        return self.filter(study_scope(user, Action.STUDY_STATUS, "radiograph__study"), shadow=False)
 
 
 class PredictionQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Results the user may see; those made on trial are seen by nobody, whatever became of their version."""
-        return self.filter(_scope(user, Action.PREDICTION_VIEW, "radiograph__study", signed_only=True), shadow=False)
+        return self.filter(study_scope(user, Action.PREDICTION_VIEW, "radiograph__study"), shadow=False)
 
 
 class FindingQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        scope = _scope(user, Action.PREDICTION_VIEW, "prediction__radiograph__study", signed_only=True)
+        scope = study_scope(user, Action.PREDICTION_VIEW, "prediction__radiograph__study")
         return self.filter(scope, prediction__shadow=False)
 
 
@@ -104,9 +129,13 @@ class ModelVersionQuerySet(models.QuerySet):
 
 class ReportQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        """Radiologists see every report of their clinics; others with result access see signed ones only."""
-        drafts = Q(study__clinic__in=access.clinic_ids(user, Action.JOB_RETRY)) & Q(
-            study__clinic__in=access.clinic_ids(user, Action.PREDICTION_VIEW)
-        )
-        scope = _scope(user, Action.PREDICTION_VIEW, "study", signed_only=True)
-        return self.filter(drafts | (scope & Q(status__in=SIGNED)))
+        """Who writes reports sees every report of the clinic; others whom the matrix names see signed ones only."""
+        return self.filter(self._drafts(user) | study_scope(user, Action.REPORT_VIEW, "study") & Q(status__in=SIGNED))
+
+    def status_visible_to(self, user: User) -> Self:
+        """The reports that count for the status of a study which the user may follow; not what they say."""
+        return self.filter(self._drafts(user) | Q(status__in=SIGNED))
+
+    @staticmethod
+    def _drafts(user: User) -> Q:
+        return Q(study__clinic__in=access.clinic_ids(user, Action.REPORT_WRITE))

@@ -62,11 +62,11 @@ def radiographs_read(user: User) -> QuerySet[Radiograph]:
 def studies_read(user: User) -> QuerySet[Study]:
     """Studies the user may see, newest first: five queries in all.
 
-    Each has `patient_visible`, `report_status` (of the newest report the user may see, else `unread`) and `films` (as
-    `radiographs_read`, oldest first).
+    Each has `patient_visible`, `report_status` (of the newest report, else `unread`; drafts count only for those who
+    write reports) and `films` (as `radiographs_read`, oldest first).
     """
     films = radiographs_read(user).order_by("created_at", "id")
-    reports = Report.objects.visible_to(user).filter(study=OuterRef("pk")).order_by("-created_at")
+    reports = Report.objects.status_visible_to(user).filter(study=OuterRef("pk")).order_by("-created_at")
     return (
         Study.objects.visible_to(user)
         .select_related("patient__clinic", "clinic", "referring_doctor")
@@ -83,11 +83,11 @@ def study_read(*, user: User, study_id: object) -> Study:
     return study
 
 
-def results_hidden_reason(radiograph: Radiograph, user: User) -> str:
-    """A key of `RESULTS_HIDDEN`, or empty where the user may see the results of this film."""
+def results_hidden_reason(radiograph: Radiograph) -> str:
+    """A key of `RESULTS_HIDDEN`, or empty where the user of `with_rights` may see the results of this film."""
     if radiograph.results_visible:
         return ""
-    return "unsigned" if radiograph.study.referring_doctor_id == user.pk else "role"
+    return "unsigned" if radiograph.results_awaited else "role"
 
 
 # --- sending a film
@@ -219,7 +219,7 @@ _POINT = ("date", "study", "radiograph", "calibrated", "threshold", "word", "rep
 
 
 def _report_statuses(user: User, patient: Patient) -> dict[UUID, str]:
-    reports = Report.objects.visible_to(user).filter(study__patient=patient).order_by("created_at")
+    reports = Report.objects.status_visible_to(user).filter(study__patient=patient).order_by("created_at")
     return dict(reports.values_list("study_id", "status"))
 
 

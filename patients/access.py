@@ -1,15 +1,14 @@
-"""May this user do this to this object? The only place that answers.
+"""May this user do this to this object? The only place that answers; the policy itself is `patients.policy`.
 
-`MATRIX` is the whole policy: action → roles that may do it in the clinics of their active memberships.
-Nothing that is not in the table is allowed. Memberships are read from the database on every request, never
-from a cookie or token. May import: Django only; models are reached lazily so that querysets can use this module.
+Memberships are read from the database on every request, never from a cookie or token. May import: Django and
+`patients.policy`; models are reached lazily so that querysets can use this module.
 
 Out of scope answers 404 (a foreign object does not exist for you); in scope but forbidden answers 403.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -18,51 +17,12 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from patients.errors import ApplicationError
+from patients.policy import CLIENT, DOCTOR, MATRIX, SCOPES, SYSTEM, Action, Reach
 
 if TYPE_CHECKING:
-    from patients.models import Clinic, User
+    from patients.models import Clinic, Membership, User
 
-OPERATOR, RADIOGRAPHER, RADIOLOGIST, DOCTOR, CLINIC_ADMIN = (
-    "operator",
-    "radiographer",
-    "radiologist",
-    "doctor",
-    "clinicadmin",
-)
-
-
-class Action(StrEnum):
-    """Everything that can be permitted."""
-
-    PATIENT_CREATE = "patient.create"
-    PATIENT_VIEW = "patient.view"
-    PATIENT_EDIT = "patient.edit"
-    STUDY_UPLOAD = "study.upload"
-    STUDY_STATUS = "study.status"
-    IMAGE_VIEW = "image.view"
-    PREDICTION_VIEW = "prediction.view"
-    JOB_RETRY = "job.retry"
-    AUDIT_VIEW = "audit.view"
-    AUDIT_VIEW_OWN = "audit.view_own"
-
-
-#: Roles that may do it at their clinic. Referring doctors are handled by referral, not by clinic.
-MATRIX: dict[Action, frozenset[str]] = {
-    Action.PATIENT_CREATE: frozenset({OPERATOR, RADIOGRAPHER}),
-    Action.PATIENT_VIEW: frozenset({OPERATOR, RADIOGRAPHER, RADIOLOGIST}),
-    Action.PATIENT_EDIT: frozenset({OPERATOR, RADIOGRAPHER}),
-    Action.STUDY_UPLOAD: frozenset({OPERATOR, RADIOGRAPHER, RADIOLOGIST}),
-    Action.STUDY_STATUS: frozenset({OPERATOR, RADIOGRAPHER, RADIOLOGIST, CLINIC_ADMIN}),
-    Action.IMAGE_VIEW: frozenset({RADIOLOGIST}),
-    Action.PREDICTION_VIEW: frozenset({RADIOLOGIST}),
-    Action.JOB_RETRY: frozenset({RADIOLOGIST, CLINIC_ADMIN}),
-    Action.AUDIT_VIEW: frozenset({CLINIC_ADMIN}),
-    Action.AUDIT_VIEW_OWN: frozenset({RADIOLOGIST}),
-}
-
-#: Where the clinic's policy says so (`Clinic.show_unread_results`), these roles see unread results too.
-UNREAD_RESULT_ROLES = frozenset({OPERATOR, RADIOGRAPHER})
-UNREAD_RESULT_ACTIONS = frozenset({Action.IMAGE_VIEW, Action.PREDICTION_VIEW})
+__all__ = ["CLIENT", "DOCTOR", "MATRIX", "SYSTEM", "Action", "Reach"]
 
 
 def is_system_admin(user: User) -> bool:
@@ -79,35 +39,45 @@ def active_memberships(user: User) -> QuerySet:
     return memberships.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=now), user=user, valid_from__lte=now)
 
 
-def clinic_ids(user: User, action: Action | None = None) -> QuerySet:
-    """Ids of the clinics where the user may do `action` (any role when no action is given), as a subquery."""
+def clinic_ids(user: User, action: Action | None = None, reach: Reach = Reach.CLINIC) -> QuerySet:
+    """Ids of the clinics where the user may do `action` with this reach (any role when no action is given), as a
+    subquery. Where the clinic's policy lets a role reach the whole clinic, `Reach.CLINIC` includes it."""
     memberships = active_memberships(user)
     if action is not None:
-        allowed = Q(role__in=MATRIX[action])
-        if action in UNREAD_RESULT_ACTIONS:
-            allowed |= Q(role__in=UNREAD_RESULT_ROLES, clinic__show_unread_results=True)
-        memberships = memberships.filter(allowed)
+        memberships = memberships.filter(_permitting(action, reach))
     return memberships.order_by().values("clinic_id")
 
 
-def referred_patient_ids(user: User) -> QuerySet:
-    """Patients who have a study referred to this doctor at a clinic where the doctor role holds now."""
-    patients = apps.get_model("patients", "Patient").objects
-    if not (user.is_authenticated and user.is_active):
-        return patients.none().values("id")
-    clinics = active_memberships(user).filter(role=DOCTOR).order_by().values("clinic_id")
-    return patients.filter(clinic__in=clinics, studies__referring_doctor=user).order_by().values("id")
+def _permitting(action: Action, reach: Reach) -> Q:
+    """Memberships that permit `action` with `reach`."""
+    given = MATRIX[action]
+    allowed = Q(role__in=[role for role in given if given[role] == reach and role != CLIENT])
+    if reach == Reach.CLINIC and Reach.POLICY in given.values():
+        by_policy = [role for role in given if given[role] == Reach.POLICY]
+        allowed |= Q(role__in=by_policy, clinic__show_unread_results=True)
+    if given.get(CLIENT) == reach:
+        scope = SCOPES.get(action)
+        allowed |= Q(role=CLIENT, scopes__contains=[scope]) if scope else Q(role=CLIENT)
+    return allowed
 
 
 def can_at(user: User, action: Action, clinic: Clinic) -> bool:
-    """May the user do `action` at this clinic?"""
+    """May the user do `action` at this clinic, to whatever they see of it?"""
+    if SYSTEM in MATRIX[action] and is_system_admin(user):
+        return True
     return clinic_ids(user, action).filter(clinic=clinic).exists()
 
 
-def actions_of(roles: set[str], clinic: Clinic) -> list[Action]:
-    """Everything that these roles may do at this clinic, in the order of the table."""
-    unread = UNREAD_RESULT_ACTIONS if clinic.show_unread_results and roles & UNREAD_RESULT_ROLES else frozenset()
-    return [action for action, allowed in MATRIX.items() if roles & allowed or action in unread]
+def actions_of(held: Iterable[Membership], clinic: Clinic) -> list[Action]:
+    """Everything that these memberships allow at this clinic, to all of it or part, in the order of the table."""
+    return [action for action in MATRIX if any(_permits(membership, action, clinic) for membership in held)]
+
+
+def _permits(membership: Membership, action: Action, clinic: Clinic) -> bool:
+    reach = MATRIX[action].get(membership.role)
+    if reach is None or (reach == Reach.POLICY and not clinic.show_unread_results):
+        return False
+    return membership.role != CLIENT or action not in SCOPES or SCOPES[action] in membership.scopes
 
 
 def require_at(user: User, action: Action, clinic: Clinic) -> None:
@@ -119,7 +89,7 @@ def require_at(user: User, action: Action, clinic: Clinic) -> None:
 def role_at(user: User, clinic: Clinic | None) -> str:
     """The user's roles at the clinic, for the audit: `operator`, `radiologist,clinicadmin`, `system`, or empty."""
     if is_system_admin(user):
-        return "system"
+        return SYSTEM
     if clinic is None or not user.is_authenticated:
         return ""
     return ",".join(sorted(active_memberships(user).filter(clinic=clinic).values_list("role", flat=True)))

@@ -11,6 +11,7 @@ from datetime import date
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import OpClass
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -22,17 +23,24 @@ from patients.querysets import AuditEventQuerySet, ClinicQuerySet, PatientQueryS
 
 
 class Role(models.TextChoices):
-    """What a person does at a clinic. A system administrator is a Django superuser, not a role."""
+    """What a person or a program does at a clinic. A system administrator is a Django superuser, not a role."""
 
     OPERATOR = "operator", "Clinic operator"
     RADIOGRAPHER = "radiographer", "Radiographer"
     RADIOLOGIST = "radiologist", "Radiologist"
     REFERRING_DOCTOR = "doctor", "Referring doctor"
     CLINIC_ADMIN = "clinicadmin", "Clinic administrator"
+    CLIENT = "client", "API client"
+
+    @classmethod
+    def of_people(cls) -> list[Role]:
+        """The roles that a person can have: all but a program's."""
+        return [role for role in cls if role != cls.CLIENT]
 
 
 class User(AbstractUser):
-    """A person who signs in. What they may do comes from memberships, read on every request."""
+    """A person who signs in, or a program that sends films with a token: one with a membership of role `client`, and
+    no password. What they may do comes from memberships, read on every request."""
 
 
 def validate_time_zone(name: str) -> None:
@@ -70,17 +78,22 @@ class Clinic(models.Model):
 
 
 class Membership(models.Model):
-    """One role of one person at one clinic, from a day to a day (open when `valid_to` is empty)."""
+    """One role of one person at one clinic, from a day to a day (open when `valid_to` is empty).
+
+    `scopes` are what an API client may do beyond reading what it created; people have none.
+    """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role)
     valid_from = models.DateTimeField(default=timezone.now)
     valid_to = models.DateTimeField(null=True, blank=True)
+    scopes = ArrayField(models.CharField(max_length=32), default=list, db_default=[], blank=True, editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["user", "clinic", "role"], name="membership_once"),
+            models.CheckConstraint(condition=Q(scopes=[]) | Q(role=Role.CLIENT), name="only_programs_have_scopes"),
             models.CheckConstraint(
                 condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")), name="membership_period"
             ),

@@ -1,16 +1,18 @@
 """Which rows a user may see: the first wall. Every query on patient data starts with `.visible_to(user)`.
 
-May import: Django and `patients.access`. `diagnosis` builds its own querysets on `patients.access.clinic_ids`.
+May import: Django and `patients.access`. `diagnosis` builds its own querysets on `patients.access`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Q
 
 from patients import access
+from patients.access import Action, Reach
 
 if TYPE_CHECKING:
     from patients.models import User
@@ -26,10 +28,21 @@ class ClinicQuerySet(models.QuerySet):
 
 def patient_scope(user: User, patient: str = "") -> Q:
     """Rows whose patient (`patient` is the lookup path to it, empty for the patient itself) the user may see: of the
-    clinics where the user may read demographics, or referred by the user."""
+    clinics where the user may read demographics, with a study referred to the user, or registered by it."""
     prefix = f"{patient}__" if patient else ""
-    by_clinic = Q(**{f"{prefix}clinic__in": access.clinic_ids(user, access.Action.PATIENT_VIEW)})
-    return by_clinic | Q(**{f"{prefix}id__in": access.referred_patient_ids(user)})
+
+    def clinics(reach: Reach) -> models.QuerySet:
+        return access.clinic_ids(user, Action.PATIENT_VIEW, reach)
+
+    by_clinic = Q(**{f"{prefix}clinic__in": clinics(Reach.CLINIC)})
+    own = Q(**{f"{prefix}created_by": user.pk, f"{prefix}clinic__in": clinics(Reach.OWN)})
+    referred = (
+        apps.get_model("patients", "Patient")
+        .objects.filter(clinic__in=clinics(Reach.ASSIGNED), studies__referring_doctor=user.pk)
+        .order_by()
+        .values("id")
+    )
+    return by_clinic | own | Q(**{f"{prefix}id__in": referred})
 
 
 class PatientQuerySet(models.QuerySet):
@@ -43,5 +56,5 @@ class AuditEventQuerySet(models.QuerySet):
         administrator all of it (the admin page masks patients)."""
         if access.is_system_admin(user):
             return self
-        own = Q(user=user) & Q(clinic__in=access.clinic_ids(user, access.Action.AUDIT_VIEW_OWN))
-        return self.filter(own | Q(clinic__in=access.clinic_ids(user, access.Action.AUDIT_VIEW)))
+        own = Q(user=user) & Q(clinic__in=access.clinic_ids(user, Action.AUDIT_VIEW_OWN))
+        return self.filter(own | Q(clinic__in=access.clinic_ids(user, Action.AUDIT_VIEW)))

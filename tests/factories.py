@@ -16,6 +16,7 @@ from allauth.account.internal.flows.login import (
     _AUTHENTICATION_METHODS_USER_SESSION_KEY,
     AUTHENTICATION_METHODS_SESSION_KEY,
 )
+from django.contrib.auth.hashers import make_password
 from django.test import Client
 from django.utils import timezone
 
@@ -31,6 +32,7 @@ from diagnosis.models import (
     Study,
 )
 from patients.models import Clinic, Membership, Patient, PatientIdentifier, User
+from patients.policy import Scope
 from patients.text import search_name
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -57,6 +59,13 @@ def membership_make(user: User, clinic: Clinic, role: str, **fields: Any) -> Mem
     """A membership that began yesterday and has no end, unless told otherwise."""
     fields.setdefault("valid_from", timezone.now() - timedelta(days=1))
     return Membership.objects.create(user=user, clinic=clinic, role=role, **fields)
+
+
+def client_make(clinic: Clinic, *scopes: str) -> User:
+    """An API client of the clinic: with these scopes, or with every one."""
+    client = User.objects.create(username=f"client-{next(_number)}", password=make_password(None))
+    membership_make(client, clinic, "client", scopes=list(scopes or Scope))
+    return client
 
 
 def system_admin_make(**fields: Any) -> User:

@@ -179,7 +179,7 @@ class RadiographSerializer(RadiographBriefSerializer):
 
     @extend_schema_field(ResultsHiddenSerializer(allow_null=True))
     def get_results_hidden(self, radiograph: Radiograph) -> dict[str, str] | None:
-        reason = selectors.results_hidden_reason(radiograph, self.context["request"].user)
+        reason = selectors.results_hidden_reason(radiograph)
         return {"reason": reason, "message": selectors.RESULTS_HIDDEN[reason]} if reason else None
 
     def get_image(self, radiograph: Radiograph) -> str | None:

@@ -101,9 +101,9 @@ def menu_of(user: Any) -> list[tuple[str, str]]:
     """(URL name, words) of the pages this person can use: one query."""
     roles = set(access.active_memberships(user).values_list("role", flat=True))
     entries = [
-        ("home", "Send a film", roles & MATRIX[Action.STUDY_UPLOAD]),
+        ("home", "Send a film", roles & set(MATRIX[Action.STUDY_UPLOAD])),
         ("worklist", "Worklist", roles),
-        ("patient_list", "Patients", roles & (MATRIX[Action.PATIENT_VIEW] | {access.DOCTOR})),
+        ("patient_list", "Patients", roles & set(MATRIX[Action.PATIENT_VIEW])),
         ("status", "Status", True),
     ]
     return [(name, words) for name, words, shown in entries if shown]

@@ -41,7 +41,7 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     places = selectors.queue_places(job for film in films for job in film.jobs.all())
     queue = QueueView.of(system, places)
     for film in films:
-        hidden = selectors.results_hidden_reason(film, user)
+        hidden = selectors.results_hidden_reason(film)
         film.status = film_status(film, hidden=hidden, queue=queue)
         film.prediction = _foremost(film.shown_predictions)
         film.others = [each for each in film.shown_predictions if each is not film.prediction]

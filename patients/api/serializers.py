@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from patients import access
 from patients.api.base import DayField, IdField, StrictSerializer, TextField
-from patients.models import Patient, Role
+from patients.models import Clinic, Membership, Patient, Role
 
 
 class IdentifierSerializer(StrictSerializer):
@@ -88,22 +88,21 @@ class MeSerializer(serializers.Serializer):
 
 def me(user: Any) -> dict[str, Any]:
     """What `MeSerializer` shows of a user: one query."""
-    clinics: dict[Any, dict[str, Any]] = {}
+    clinics: dict[Clinic, list[Membership]] = {}
     for held in access.active_memberships(user).select_related("clinic").order_by("clinic__name", "role"):
-        clinic = clinics.setdefault(held.clinic_id, {"clinic": held.clinic, "roles": []})
-        clinic["roles"].append(held.role)
+        clinics.setdefault(held.clinic, []).append(held)
     return {
         "username": user.username,
         "name": user.get_full_name(),
         "is_system_admin": access.is_system_admin(user),
         "clinics": [
             {
-                "id": each["clinic"].pk,
-                "name": each["clinic"].name,
-                "code": each["clinic"].code,
-                "roles": each["roles"],
-                "may": access.actions_of(set(each["roles"]), each["clinic"]),
+                "id": clinic.pk,
+                "name": clinic.name,
+                "code": clinic.code,
+                "roles": [each.role for each in held],
+                "may": access.actions_of(held, clinic),
             }
-            for each in clinics.values()
+            for clinic, held in clinics.items()
         ],
     }

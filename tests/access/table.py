@@ -9,86 +9,98 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ROLES = ("anonymous", "operator", "radiographer", "radiologist", "doctor", "assigned", "clinicadmin", "system")
+#: `assigned` is the doctor to whom the studies were referred, `sender` the API client that sent them, with every scope.
+ROLES = (
+    "anonymous",
+    "operator",
+    "radiographer",
+    "radiologist",
+    "doctor",
+    "assigned",
+    "clinicadmin",
+    "system",
+    "client",
+    "sender",
+)
 
 #: The clinic hides unread results and no report is signed.
 PAGES = """
-#                                                              anon oper radg radl doct asgn cadm syst
-GET   /                                                         302  200  200  200  302  302  302  302
-POST  /                                                         302  400  400  400  403  403  403  403
-POST  /send/patient/                                            302  200  200  200  200  200  200  200
-GET   /worklist/                                                302  200  200  200  200  200  200  200
-GET   /patients/                                                302  200  200  200  200  200  200  200
-POST  /patients/                                                302  200  200  200  200  200  200  200
-GET   /patients/new/                                            302  200  200  403  403  403  403  403
-POST  /patients/new/                                            302  302  302  403  403  403  403  403
-GET   /patients/<uuid:patient_id>/                              302  200  200  200  404  200  404  404
-GET   /patients/<uuid:patient_id>/edit/                         302  200  200  403  404  403  404  404
-POST  /patients/<uuid:patient_id>/edit/                         302  302  302  403  404  403  404  404
-POST  /patients/<uuid:patient_id>/identifiers/                  302  302  302  403  404  403  404  404
-POST  /patients/<uuid:patient_id>/identifiers/<int:identifier_id>/remove/  302  302  302  403  404  403  404  404
-GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404
-GET   /studies/<uuid:study_id>/status/                          302  200  200  200  404  200  200  404
-POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404
-GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404
-GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  404  404  404
-GET   /status/                                                  302  200  200  200  200  200  200  200
-GET   /models/                                                  302  200  200  200  200  200  200  200
-GET   /models/<uuid:model_id>/                                  302  200  200  200  200  200  200  200
-GET   /models/<uuid:model_id>/figures/<slug:figure>.svg         302  200  200  200  200  200  200  200
-GET   /about/                                                   302  200  200  200  200  200  200  200
-GET   /livez                                                    200  200  200  200  200  200  200  200
-GET   /readyz                                                   200  200  200  200  200  200  200  200
+#                                                              anon oper radg radl doct asgn cadm syst clnt sndr
+GET   /                                                         302  200  200  200  302  302  302  302  200  200
+POST  /                                                         302  400  400  400  403  403  403  403  404  400
+POST  /send/patient/                                            302  200  200  200  200  200  200  200  200  200
+GET   /worklist/                                                302  200  200  200  200  200  200  200  200  200
+GET   /patients/                                                302  200  200  200  200  200  200  200  200  200
+POST  /patients/                                                302  200  200  200  200  200  200  200  200  200
+GET   /patients/new/                                            302  200  200  403  403  403  403  403  200  200
+POST  /patients/new/                                            302  302  302  403  403  403  403  403  302  302
+GET   /patients/<uuid:patient_id>/                              302  200  200  200  404  200  404  404  404  200
+GET   /patients/<uuid:patient_id>/edit/                         302  200  200  403  404  403  404  404  404  403
+POST  /patients/<uuid:patient_id>/edit/                         302  302  302  403  404  403  404  404  404  403
+POST  /patients/<uuid:patient_id>/identifiers/                  302  302  302  403  404  403  404  404  404  403
+POST  /patients/<uuid:patient_id>/identifiers/<int:identifier_id>/remove/ 302 302 302 403 404 403 404 404 404 403
+GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404  404  200
+GET   /studies/<uuid:study_id>/status/                          302  200  200  200  404  200  200  404  404  200
+POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
+GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404  404  200
+GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  404  404  404  404  404
+GET   /status/                                                  302  200  200  200  200  200  200  200  200  200
+GET   /models/                                                  302  200  200  200  200  200  200  200  200  200
+GET   /models/<uuid:model_id>/                                  302  200  200  200  200  200  200  200  200  200
+GET   /models/<uuid:model_id>/figures/<slug:figure>.svg         302  200  200  200  200  200  200  200  200  200
+GET   /about/                                                   302  200  200  200  200  200  200  200  200  200
+GET   /livez                                                    200  200  200  200  200  200  200  200  200  200
+GET   /readyz                                                   200  200  200  200  200  200  200  200  200  200
 """
 
 API = """
-#                                                              anon oper radg radl doct asgn cadm syst
-GET   /api/v1/me/                                               401  200  200  200  200  200  200  200
-GET   /api/v1/patients/                                         401  200  200  200  200  200  200  200
-POST  /api/v1/patients/                                         401  201  201  403  403  403  403  403
-POST  /api/v1/patients/matches/                                 401  200  200  403  403  403  403  403
-GET   /api/v1/patients/<str:id>/                                401  200  200  200  404  200  404  404
-PATCH /api/v1/patients/<str:id>/                                401  200  200  403  404  403  404  404
-POST  /api/v1/patients/<str:id>/identifiers/                    401  201  201  403  404  403  404  404
-GET   /api/v1/patients/<str:id>/history/                        401  200  200  200  404  200  404  404
-GET   /api/v1/studies/                                          401  200  200  200  200  200  200  200
-POST  /api/v1/studies/                                          401  201  201  201  403  403  403  403
-GET   /api/v1/studies/<str:id>/                                 401  200  200  200  404  200  200  404
-POST  /api/v1/studies/<str:id>/radiographs/                     401  201  201  201  404  403  403  404
-GET   /api/v1/radiographs/                                      401  200  200  200  200  200  200  200
-GET   /api/v1/radiographs/<str:id>/                             401  200  200  200  404  200  200  404
-GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  403  403  404
-GET   /api/v1/jobs/                                             401  200  200  200  200  200  200  200
-GET   /api/v1/jobs/<str:id>/                                    401  200  200  200  404  200  200  404
-POST  /api/v1/jobs/<str:id>/retry/                              401  403  403  200  404  403  200  404
-POST  /api/v1/jobs/<str:id>/cancel/                             401  403  403  409  404  403  409  404
-GET   /api/v1/predictions/                                      401  200  200  200  200  200  200  200
-GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  404  404  404
-GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  404  404  404
-GET   /api/v1/model-versions/                                   401  200  200  200  200  200  200  200
-GET   /api/v1/model-versions/<str:id>/                          401  200  200  200  200  200  200  200
-GET   /api/v1/status/                                           401  200  200  200  200  200  200  200
-GET   /api/v1/schema/                                           401  200  200  200  200  200  200  200
-GET   /api/v1/docs/                                             302  302  302  302  302  302  302  302
+#                                                              anon oper radg radl doct asgn cadm syst clnt sndr
+GET   /api/v1/me/                                               401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/patients/                                         401  200  200  200  200  200  200  200  200  200
+POST  /api/v1/patients/                                         401  201  201  403  403  403  403  403  201  201
+POST  /api/v1/patients/matches/                                 401  200  200  403  403  403  403  403  200  200
+GET   /api/v1/patients/<str:id>/                                401  200  200  200  404  200  404  404  404  200
+PATCH /api/v1/patients/<str:id>/                                401  200  200  403  404  403  404  404  404  403
+POST  /api/v1/patients/<str:id>/identifiers/                    401  201  201  403  404  403  404  404  404  403
+GET   /api/v1/patients/<str:id>/history/                        401  200  200  200  404  200  404  404  404  200
+GET   /api/v1/studies/                                          401  200  200  200  200  200  200  200  200  200
+POST  /api/v1/studies/                                          401  201  201  201  403  403  403  403  404  201
+GET   /api/v1/studies/<str:id>/                                 401  200  200  200  404  200  200  404  404  200
+POST  /api/v1/studies/<str:id>/radiographs/                     401  201  201  201  404  403  403  404  404  201
+GET   /api/v1/radiographs/                                      401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/radiographs/<str:id>/                             401  200  200  200  404  200  200  404  404  200
+GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  403  403  404  404  200
+GET   /api/v1/jobs/                                             401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/jobs/<str:id>/                                    401  200  200  200  404  200  200  404  404  200
+POST  /api/v1/jobs/<str:id>/retry/                              401  403  403  200  404  403  200  404  404  403
+POST  /api/v1/jobs/<str:id>/cancel/                             401  403  403  409  404  403  409  404  404  403
+GET   /api/v1/predictions/                                      401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  404  404  404  404  404
+GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  404  404  404  404  404
+GET   /api/v1/model-versions/                                   401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/model-versions/<str:id>/                          401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/status/                                           401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/schema/                                           401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/docs/                                             302  302  302  302  302  302  302  302  302  302
 """
 
 #: A report of the study is signed: the doctor to whom it was referred sees image and result.
 SIGNED = """
-GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404
-GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404
-GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404
-GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  200  403  404
-GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  200  404  404
-GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  200  404  404
+GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404  404  200
+GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404  404  200
+GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404  404  200
+GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  200  403  404  404  200
+GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  200  404  404  404  200
+GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  200  404  404  404  200
 """
 
 #: The clinic shows unread results: operators and radiographers see image and result.
 OPEN = """
-GET   /images/<uuid:radiograph_id>/                             302  200  200  200  404  403  403  404
-GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  200  200  200  404  404  404  404
-GET   /api/v1/radiographs/<str:id>/image/                       401  200  200  200  404  403  403  404
-GET   /api/v1/predictions/<str:id>/                             401  200  200  200  404  404  404  404
-GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  200  200  200  404  404  404  404
+GET   /images/<uuid:radiograph_id>/                             302  200  200  200  404  403  403  404  404  200
+GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  200  200  200  404  404  404  404  404  404
+GET   /api/v1/radiographs/<str:id>/image/                       401  200  200  200  404  403  403  404  404  200
+GET   /api/v1/predictions/<str:id>/                             401  200  200  200  404  404  404  404  404  404
+GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  200  200  200  404  404  404  404  404  404
 """
 
 #: Addresses of allauth: nobody's patients, only one's own account. Columns: anonymous, signed in.

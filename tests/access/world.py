@@ -36,9 +36,10 @@ TRIAL_NAME, TRIAL_NUMBER = "trial-reader", 0.4242
 class Side:
     """A clinic with a patient, whose film is analysed, in a study with and a study without a signed report."""
 
-    def __init__(self, name: str, clinic: Clinic, radiologist: Any, assigned: Any) -> None:
+    def __init__(self, name: str, clinic: Clinic, radiologist: Any, assigned: Any, sender: Any) -> None:
         self.clinic = clinic
-        self.patient = factories.patient_make(clinic, name, mrn="7001", birth_year=1961)
+        self.sender = sender
+        self.patient = factories.patient_make(clinic, name, mrn="7001", birth_year=1961, created_by=sender)
         self.model = factories.model_version_make()
         self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
         self.unsigned = self._study(assigned)
@@ -46,7 +47,7 @@ class Side:
         factories.report_make(self.signed, radiologist)
 
     def _study(self, assigned: Any) -> Study:
-        study = factories.study_make(self.patient, referring_doctor=assigned, created_by=None)
+        study = factories.study_make(self.patient, referring_doctor=assigned, created_by=self.sender)
         radiograph = factories.radiograph_make(study, state="ready")
         radiograph.display_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/display.png"
         radiograph.save()
@@ -86,9 +87,10 @@ class World:
         self.people["assigned"] = factories.user_make("doctor", home)
         self.people["clinicadmin"] = factories.user_make("clinicadmin", home)
         self.people["system"] = factories.system_admin_make()
+        self.people |= {name: factories.client_make(home) for name in ("client", "sender")}
         self.stranger = factories.user_make("radiologist", far)
-        self.own = Side(OWN_NAME, home, self.people["radiologist"], self.people["assigned"])
-        self.foreign = Side(FOREIGN_NAME, far, self.stranger, self.stranger)
+        self.own = Side(OWN_NAME, home, self.people["radiologist"], self.people["assigned"], self.people["sender"])
+        self.foreign = Side(FOREIGN_NAME, far, self.stranger, self.stranger, self.stranger)
         self.sessions, self.tokens = {"anonymous": Client()}, {"anonymous": APIClient()}
         for role, user in self.people.items():
             self.sessions[role], self.tokens[role] = Client(), APIClient()

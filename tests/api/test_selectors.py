@@ -60,7 +60,7 @@ def test_an_operator_sees_the_film_but_not_its_result_where_the_clinic_hides_it(
     operator = user_for("operator")
     film = selectors.radiographs_read(operator).get()
     assert (film.image_visible, film.results_visible, film.shown_predictions) == (False, False, [])
-    assert selectors.results_hidden_reason(film, operator) == "role"
+    assert selectors.results_hidden_reason(film) == "role"
 
 
 def test_an_operator_sees_the_result_where_the_clinic_shows_it(clinic, patient, user_for):
@@ -75,10 +75,10 @@ def test_a_doctor_sees_the_result_once_it_is_signed(patient, user_for):
     doctor = user_for("doctor")
     prediction = make.predicted_film_make(make.study_make(patient, referring_doctor=doctor))
     film = selectors.radiographs_read(doctor).get()
-    assert (film.shown_predictions, selectors.results_hidden_reason(film, doctor)) == ([], "unsigned")
+    assert (film.shown_predictions, selectors.results_hidden_reason(film)) == ([], "unsigned")
     make.report_make(prediction.radiograph.study, user_for("radiologist"))
     film = selectors.radiographs_read(doctor).get()
-    assert (len(film.shown_predictions), selectors.results_hidden_reason(film, doctor)) == (1, "")
+    assert (len(film.shown_predictions), selectors.results_hidden_reason(film)) == (1, "")
 
 
 def test_a_clinic_administrator_sees_films_without_the_patient(patient, user_for):
