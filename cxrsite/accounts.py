@@ -1,6 +1,6 @@
 """How people sign in: nobody signs up by themselves; lock-outs answer in our words; step-up leads away and back.
 
-May import: allauth, Django, `cxrsite.problems`, `patients.stepup`.
+May import: allauth, Django, `cxrsite.problems`, `patients.stepup`, `patients.sessions`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from cxrsite import problems
 from patients.errors import ApplicationError
+from patients.sessions import session_begin, sessions_end
 from patients.stepup import signed_in_recently
 
 
@@ -25,6 +26,15 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        super().login(request, user)
+        session_begin(request.session)
+
+    def set_password(self, user: Any, password: str) -> None:
+        """A new password signs the person out everywhere."""
+        super().set_password(user, password)
+        sessions_end(user=user)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Changes of one's own factors follow the same rule as every other step-up."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import allauth.account.admin
-import allauth.mfa.admin  # noqa: F401
+import allauth.mfa.admin
+import allauth.usersessions.admin  # noqa: F401
 import axes.admin  # noqa: F401
 import knox.admin  # noqa: F401
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.http import HttpRequest
@@ -24,7 +26,7 @@ from patients.admin import ReadOnlyAdmin
 admin.site.site_header = admin.site.site_title = "Chest X-ray reading: administration"
 admin.site.index_title = "What the system keeps"
 
-for model in (EmailAddress, Authenticator, AccessAttempt, AccessFailureLog, AccessLog, AuthToken):
+for model in (EmailAddress, Authenticator, UserSession, AccessAttempt, AccessFailureLog, AccessLog, AuthToken):
     admin.site.unregister(model)
 
 

@@ -1,8 +1,8 @@
 """The rules that every API view follows, plugged in by the settings: who you are, strict bodies, strict parameters,
 stable pages.
 
-May import: DRF, knox, django-filter, `cxrsite.problems`, `patients.errors`. What the views of both apps share by
-import lies in `patients/api/base.py`.
+May import: DRF, knox, django-filter, `cxrsite.problems`, `patients` (access, errors, sessions). What the views of both
+apps share by import lies in `patients/api/base.py`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,25 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from cxrsite.problems import CsrfFailedError
+from patients import access
 from patients.errors import ApplicationError
+from patients.sessions import access_end
 
 # --- who you are
 
 
 class TokenAuthentication(knox.auth.TokenAuthentication):
-    """`Authorization: Token …`; a token that is not even text is an unknown token."""
+    """`Authorization: Token …`; a token that is not even text is an unknown token, and so is that of a person who is
+    no longer let in."""
 
     def authenticate_credentials(self, token: bytes) -> Any:
         if not token.isalnum():
             raise exceptions.AuthenticationFailed
-        return super().authenticate_credentials(token)
+        user, row = super().authenticate_credentials(token)
+        if not access.is_let_in(user):
+            access_end(user=user)
+            raise exceptions.AuthenticationFailed
+        return user, row
 
 
 class SessionAuthentication(authentication.SessionAuthentication):

@@ -13,6 +13,7 @@ import diagnosis.api.urls
 import patients.api.urls
 from cxrsite import health
 from cxrsite.openapi import SwaggerView
+from cxrsite.sessions import session_state
 
 api = [
     *patients.api.urls.urlpatterns,
@@ -25,6 +26,7 @@ api = [
 admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [
+    path("accounts/session/", session_state, name="session_state"),
     path("accounts/", include("allauth.urls")),
     # No record has a page to "view on site", and Django's own shortcut answers 500 to a malformed id.
     path("admin/r/<path:rest>", RedirectView.as_view(url=reverse_lazy("admin:index"))),

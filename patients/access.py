@@ -39,6 +39,11 @@ def active_memberships(user: User) -> QuerySet:
     return memberships.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=now), user=user, valid_from__lte=now)
 
 
+def is_let_in(user: User) -> bool:
+    """Has the account a use at all: a system administrator's, or one with a role at some clinic now?"""
+    return is_system_admin(user) or active_memberships(user).exists()
+
+
 def clinic_ids(user: User, action: Action | None = None, reach: Reach = Reach.CLINIC) -> QuerySet:
     """Ids of the clinics where the user may do `action` with this reach (any role when no action is given), as a
     subquery. Where the clinic's policy lets a role reach the whole clinic, `Reach.CLINIC` includes it."""

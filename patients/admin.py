@@ -19,6 +19,7 @@ from django.utils.html import format_html
 from patients.audit import audit_record
 from patients.models import AuditEvent, Clinic, Membership, Patient, PatientIdentifier, User
 from patients.selectors import patients_matching
+from patients.sessions import access_end
 
 admin.site.unregister(Group)
 
@@ -77,6 +78,10 @@ class UserAdmin(DjangoUserAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("memberships__clinic")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        access_end(user=form.instance)
 
     @admin.display(description="roles")
     def roles(self, user: User) -> str:

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "axes",
     "csp",
     "django_filters",
@@ -58,6 +59,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "cxrsite.sessions.SessionLimitsMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "cxrsite.middleware.MfaRequiredMiddleware",
@@ -126,7 +128,11 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "cxrsite.accounts.lockout_response"
 AXES_USERNAME_CALLABLE = "cxrsite.accounts.lockout_username"
 
-SESSION_COOKIE_AGE = 12 * 60 * 60
+# Without activity a session ends after the first, in any case after the second; with the browser too.
+SESSION_IDLE_SECONDS = env.SESSION_IDLE_MINUTES * 60
+SESSION_COOKIE_AGE = env.SESSION_HOURS * 60 * 60
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+ACCOUNT_SESSION_REMEMBER = False
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"

@@ -27,6 +27,8 @@ MODEL_DIR = Path(_env.str("MODEL_DIR", default="") or VAR_DIR / "models").resolv
 HOST: str = _env.str("HOST", default="127.0.0.1")
 PORT: int = _env.int("PORT", default=8000)
 MFA_REQUIRED: bool | None = _env.bool("MFA_REQUIRED", default=None)
+SESSION_IDLE_MINUTES: int = _env.int("SESSION_IDLE_MINUTES", default=15)
+SESSION_HOURS: int = _env.int("SESSION_HOURS", default=12)
 MAX_UPLOAD_MB: int = _env.int("MAX_UPLOAD_MB", default=64)
 INFER_BATCH: int = _env.int("INFER_BATCH", default=8)
 INFER_ENGINE: str = _env.str("INFER_ENGINE", default="auto")

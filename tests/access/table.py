@@ -108,6 +108,8 @@ ACCOUNTS = """
 GET   /accounts/login/                                          200  302
 GET   /accounts/logout/                                         302  200
 GET   /accounts/inactive/                                       200  200
+GET   /accounts/session/                                        302  200
+GET   /accounts/sessions/                                       302  200
 GET   /accounts/signup/                                         200  302
 GET   /accounts/reauthenticate/                                 302  200
 GET   /accounts/email/                                          302  200
