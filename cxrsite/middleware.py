@@ -10,10 +10,12 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from pghistory.middleware import HistoryMiddleware
 from structlog.contextvars import bound_contextvars
 
 from cxrsite import problems
@@ -76,6 +78,13 @@ def log_in_of(request: HttpRequest) -> str:
     session = getattr(request, "session", None)
     key = getattr(token, "token_key", None) or getattr(session, "session_key", None)
     return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+
+
+class HistoryContextMiddleware(HistoryMiddleware):
+    """Rows that this request changes say in their history who did it, in which request."""
+
+    def get_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {"user": request.user.pk, "request": request.request_id}
 
 
 class MfaRequiredMiddleware:

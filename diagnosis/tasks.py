@@ -9,6 +9,7 @@ import functools
 import logging
 from collections.abc import Callable
 
+import pghistory
 from celery import current_task, shared_task
 
 from diagnosis import worker  # connects the worker's signals
@@ -20,14 +21,16 @@ log = logging.getLogger("diagnosis.tasks")
 
 
 def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """The house decorator. A hint may be lost, so an absent database is a line in the log and not a fault."""
+    """The house decorator. A hint may be lost, so an absent database is a line in the log and not a fault. Rows
+    that the task changes say so in their history."""
 
     def decorate(function: Callable[[], object]) -> Callable[[], object]:
         @shared_task(name=name, ignore_result=True, acks_late=False, max_retries=0)
         @functools.wraps(function)
         def run() -> None:
             try:
-                function()
+                with pghistory.context(worker=worker.process_name(current_task)):
+                    function()
             except DATABASE_AWAY as error:
                 log.warning("%s: the database is away (%s)", name, type(error).__name__)
 

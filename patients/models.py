@@ -19,6 +19,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 
+from patients.history import tracked
 from patients.querysets import AuditEventQuerySet, ClinicQuerySet, PatientQuerySet
 
 
@@ -38,6 +39,7 @@ class Role(models.TextChoices):
         return [role for role in cls if role != cls.CLIENT]
 
 
+@tracked(exclude=["password", "last_login"])
 class User(AbstractUser):
     """A person who signs in, or a program that sends films with a token: one with a membership of role `client`, and
     no password. What they may do comes from memberships, read on every request."""
@@ -49,6 +51,7 @@ def validate_time_zone(name: str) -> None:
         raise ValidationError("Give a time zone such as Asia/Kolkata.", code="invalid")
 
 
+@tracked()
 class Clinic(models.Model):
     """A place that sends or reads films. `max_wait_minutes` is the longest a film should stay unread."""
 
@@ -77,6 +80,7 @@ class Clinic(models.Model):
         return timezone.now().astimezone(ZoneInfo(self.time_zone)).date()
 
 
+@tracked(by="clinic")
 class Membership(models.Model):
     """One role of one person at one clinic, from a day to a day (open when `valid_to` is empty).
 
@@ -103,6 +107,7 @@ class Membership(models.Model):
         return f"{self.get_role_display()} · {self.clinic}"
 
 
+@tracked(exclude=["search_name", "updated_at"])
 class Patient(models.Model):
     """A person whose films are kept. Known by a birth date or, where nobody knows it, a birth year."""
 
@@ -147,6 +152,7 @@ class Patient(models.Model):
         return self.name
 
 
+@tracked(by="patient")
 class PatientIdentifier(models.Model):
     """A number by which some system knows the patient: MRN, ABHA, the DICOM PatientID of a device."""
 

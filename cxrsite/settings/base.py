@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
+from pghistory import ForeignKey
 
 from cxrsite.logs import logging_config
 from cxrsite.settings import env
@@ -46,6 +47,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "knox",
+    "pghistory",
+    "pgtrigger",
     "rest_framework",
 ]
 
@@ -60,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "cxrsite.sessions.SessionLimitsMiddleware",
+    "cxrsite.middleware.HistoryContextMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "cxrsite.middleware.MfaRequiredMiddleware",
@@ -182,6 +186,10 @@ FILE_UPLOAD_TEMP_DIR = str(VAR_DIR / "incoming")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
+
+# A changed row is history's business; reading changes none, so GET need not say who reads.
+PGHISTORY_MIDDLEWARE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+PGHISTORY_FOREIGN_KEY_FIELD = ForeignKey(db_index=False)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

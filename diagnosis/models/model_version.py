@@ -13,9 +13,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from diagnosis.querysets import ModelVersionQuerySet
+from patients.history import tracked
 from patients.models import Clinic, User
 
 
+@tracked()
 class ModelVersion(models.Model):
     """A registered model folder.
 
@@ -99,6 +101,7 @@ class ModelChange(models.Model):
         return f"{self.get_verb_display()} by {self.by}"
 
 
+@tracked(by="model_version")
 class OperatingPoint(models.Model):
     """The threshold of one label for one model version, at one clinic or (clinic empty) by default."""
 

@@ -13,9 +13,11 @@ from django.utils import timezone
 
 from diagnosis.models.study import Study
 from diagnosis.querysets import RadiographQuerySet
+from patients.history import tracked
 from patients.models import Clinic
 
 
+@tracked(by="study")
 class Radiograph(models.Model):
     """received → ready / rejected(code), moved by the prepare stage only.
 

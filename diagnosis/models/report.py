@@ -13,9 +13,11 @@ from django.utils import timezone
 
 from diagnosis.models.study import Study
 from diagnosis.querysets import ReportQuerySet
+from patients.history import tracked
 from patients.models import User
 
 
+@tracked(by="study")
 class Report(models.Model):
     """One version of the report; an amendment is a new row that supersedes a signed one."""
 

@@ -12,9 +12,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from diagnosis.querysets import StudyQuerySet
+from patients.history import tracked
 from patients.models import Clinic, Patient, User
 
 
+@tracked()
 class Study(models.Model):
     """An examination. `clinic` repeats the patient's clinic so that lists and constraints need no join."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pghistory
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from diagnosis.card import card_line
@@ -65,7 +66,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         act: Callable[..., None] = getattr(self, f"_{options['action']}")
         try:
-            act(options)
+            with pghistory.context(command="model"):
+                act(options)
         except ApplicationError as error:
             raise CommandError(error.detail) from error
         except ModelIntegrityError as error:
