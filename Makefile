@@ -13,7 +13,7 @@ PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing c
 	/^ERROR|^ *error|No space left/ { print; fflush() }'
 
 
-.PHONY: help run study test lint
+.PHONY: help run study test faults lint
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ study: $(VENV)/.train ## Make the commands of the model study ready, and list th
 test: $(VENV)/.dev ## Run every test
 	@mkdir -p var
 	@$(BIN)/python -m pytest --durations=15 --junitxml=var/junit.xml $(ARGS)
+
+faults: $(VENV)/.dev ## Kill, freeze, fill and damage a site of its own, and count what is lost (ARGS=--help explains)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, templates, types and migrations
 	@$(BIN)/ruff check .

@@ -23,8 +23,9 @@ from cxrsite.processes import Process
 
 #: Workers get 25 seconds to finish what they hold (soft shutdown), then a little to leave.
 STOP_SECONDS = 32
-LONGEST_PAUSE = 30.0
-STEADY_SECONDS = 30
+#: A film that kills its worker costs a few of these pauses, and every other film waits with it.
+LONGEST_PAUSE = 5.0
+STEADY_SECONDS = 10
 COLOURS = (36, 33, 35, 32, 34, 31)
 #: TensorFlow's remarks on loading, written before its own log level holds.
 CHATTER = re.compile(rb"I0000 |WARNING: All log messages before absl|To enable the following instructions")

@@ -15,6 +15,10 @@ from PIL import Image
 
 Array = npt.NDArray[np.floating]
 
+#: Films with these ids kill the process that decodes them, or the one that asks the model about them.
+KILLS_PREPARE = uuid.UUID("dead0000-0000-4000-8000-000000000001")
+KILLS_INFER = uuid.UUID("dead0000-0000-4000-8000-000000000002")
+
 _CELLS = 12  # 12 × 12 cells: 128 bits of UUID and 16 bits of check sum
 _SIDE = 36 / 224  # of the film's side: three pixels a cell in a 224 × 224 model input
 _MARGIN = 6 / 224

@@ -13,8 +13,8 @@ import pytest
 from diagnosis.models import Finding, Job, Prediction, Radiograph, Worker
 from diagnosis.services import infer
 from diagnosis.services.recovery import sweep
-from tests.diagnosis.worker_faults import KILLS_INFER, KILLS_PREPARE
 from tests.diagnosis.workers import Workers, hints_forget, wait_for
+from tests.films import KILLS_INFER, KILLS_PREPARE
 from tests.synthetic import as_png, synthetic_film
 
 pytestmark = [pytest.mark.workers, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]

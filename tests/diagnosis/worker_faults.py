@@ -15,10 +15,7 @@ from typing import Any
 from diagnosis.services import prepare
 from mlcore.predictors.fake import FakePredictor
 from tests.diagnosis.predictors import load_reader
-from tests.films import read_film_id
-
-KILLS_PREPARE = uuid.UUID("dead0000-0000-4000-8000-000000000001")
-KILLS_INFER = uuid.UUID("dead0000-0000-4000-8000-000000000002")
+from tests.films import KILLS_INFER, KILLS_PREPARE, read_film_id
 
 _decode = prepare.decode
 
