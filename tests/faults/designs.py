@@ -26,7 +26,7 @@ class Design:
     patience: float
 
     def named(self, part: str) -> list[Process]:
-        """The processes that play a part; those of the sweeper are recognised by their name."""
+        """The processes that play a part: there may be several."""
         return [each for each in self.processes if each.name.startswith(self.parts.get(part, "-"))]
 
 
@@ -35,7 +35,7 @@ OURS = Design(
     settings="tests.faults.settings",
     command=("manage.py", "up"),
     processes=PROCESSES,
-    parts={"web": "web", "prepare": "prepare-worker", "infer": "infer-worker", "sweeper": "beat"},
+    parts={"web": "web", "prepare": "prepare-worker", "infer": "infer-worker", "sweeper": "sweeper"},
     patience=90,
 )
 #: `delay(id)` after the commit, one task does everything, Celery's default settings (`tests/faults/naive.py`).

@@ -75,7 +75,7 @@ class Run:
             "faults_by_kind": dict(Counter(each.fault.kind for each in injector.injected if each.target)),
             "left_out": self.left_out,
             **counts,
-            "stale_writes_refused": site.logged("was taken over"),
+            "stale_writes_refused": _stale_writes(site),
             "drained": drained,
             "drain_seconds": round(took, 1),
             "jobs_open": _open_jobs(site),
@@ -122,6 +122,13 @@ class Run:
 
 def _open_jobs(site: Site) -> int:
     return int(site.rows("SELECT count(*) FROM diagnosis_job WHERE state IN ('queued', 'running')")[0][0])
+
+
+def _stale_writes(site: Site) -> int:
+    """As the site itself counts them."""
+    return int(
+        sum(count for (count,) in site.rows("SELECT count FROM diagnosis_tally WHERE name = 'stale_write_refused'"))
+    )
 
 
 def disk_mount(folder: Path, films: int) -> dict[str, str]:
