@@ -20,10 +20,10 @@ from cxrsite.keeper import die_with_parent
 from tests.faults.designs import NAIVE, OURS
 from tests.faults.plan import KINDS, plan_make
 from tests.faults.report import table
-from tests.faults.site import ROOT, environment
+from tests.faults.site import ROOT, STOP_SECONDS, environment
 
 SEEDS = (1, 2, 3)
-FILMS_PER_SECOND = 2.5
+FILMS_PER_SECOND = 2.0
 OWN_MOUNTS = ("unshare", "--mount", "--propagation", "private")
 
 HELP = """\
@@ -101,20 +101,24 @@ def world_make(folder: Path) -> None:
 
 
 def run_one(folder: Path, design: Any, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Raises CalledProcessError when the run itself failed."""
+    """Raises FileNotFoundError when the run itself failed; what was wrong is said above it."""
     own = folder / f"{design.name}-{seed}"
     subprocess.run(["cp", "-a", str(folder / "new"), str(own)], check=True)
     own_mounts = may_mount()
     command = [*(OWN_MOUNTS if own_mounts else ()), sys.executable, "-m", "tests.faults.run", str(own), design.name]
     command += [str(seed), str(options.seconds), str(options.films), ",".join(options.only or KINDS)]
     report = folder / f"{design.name}-{seed}.json"
-    subprocess.run(
+    process = subprocess.Popen(
         [*command, str(report)],
         cwd=ROOT,
         env=os.environ | {"FAULTS_OWN_MOUNTS": "1" if own_mounts else "0"},
-        check=True,
         preexec_fn=die_with_parent(signal.SIGTERM),
     )
+    try:
+        process.wait()
+    except KeyboardInterrupt:  # the run had it too, and stops its site
+        process.wait(STOP_SECONDS)
+        raise
     found: dict[str, Any] = json.loads(report.read_text())
     if not options.keep:
         shutil.rmtree(own, ignore_errors=True)

@@ -20,7 +20,7 @@ from typing import Any
 from tests.faults.plan import Film
 
 CLIENTS = 8
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 30
 #: A client waits as it is told (`Retry-After`), but in a run of a minute no longer than this.
 LONGEST_WAIT = 2.0
 SLOW_PIECES, SLOW_SECONDS = 8, 1.2
@@ -39,6 +39,9 @@ class Entry:
     replayed: int = 0
     broken: int = 0
     refused: list[str] = field(default_factory=list)
+    warnings: set[str] = field(default_factory=set)
+    #: How long the answer took that acknowledged the film.
+    seconds: float = 0.0
 
 
 class Clients:
@@ -81,10 +84,12 @@ class Clients:
         entry.sha256 = hashlib.sha256(data).hexdigest()
         key, pause = str(uuid.uuid4()), 0.2
         while not self._stop.is_set():
+            asked = time.monotonic()
             try:
                 status, headers, body = self._post(entry, key, kind, data)
             except (OSError, http.client.HTTPException):
                 status, headers, body = 0, {}, {}
+            entry.seconds = time.monotonic() - asked
             if self._note(entry, status, headers, body):
                 return
             pause = min(pause * 2, LONGEST_WAIT)
@@ -98,6 +103,7 @@ class Clients:
             if status in (200, 201):
                 entry.acknowledged_at = entry.acknowledged_at or time.time()
                 entry.films.add(body["radiograph"])
+                entry.warnings |= {warning["code"] for warning in body["warnings"]}
                 entry.replayed += "idempotent-replay" in headers
                 return True
             entry.broken += not status

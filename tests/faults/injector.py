@@ -23,6 +23,7 @@ from tests.faults.site import AWAY, LEASE_SECONDS, Site
 
 PAUSED_SECONDS = LEASE_SECONDS + 2
 FROZEN_SECONDS = 3
+AWAY_SECONDS = 8
 FULL_SECONDS = 3
 CHANGED_SECONDS = 4
 #: A fault that finds nothing to hit (the process is just being restarted) tries again so often, half a second apart.
@@ -121,6 +122,16 @@ class Injector:
             client.flushall()
         return f"{self.kill(self.site.server('redis'), pick)[0]}, {lost} keys", None
 
+    def redis_away(self, pick: float) -> tuple[str, Heal]:
+        """It dies, and what would restart it is held up."""
+        server = _choose(self.site.server("redis"), pick)
+        keeper = server.parent()
+        if keeper is None or "cxrsite.keeper" not in keeper.cmdline():
+            raise NothingToHitError
+        target, heal = self.pause([keeper], pick, AWAY_SECONDS)
+        server.kill()
+        return target, heal
+
     # --- the disk
 
     def disk_fill(self, pick: float) -> tuple[str, Heal]:
@@ -174,6 +185,7 @@ _INJECT: dict[str, Callable[[Injector, float], tuple[str, Any]]] = {
     "redis killed": lambda self, pick: self.kill(self.site.server("redis"), pick),
     "redis emptied": Injector.redis_empty,
     "redis frozen": lambda self, pick: self.pause(self.site.server("redis"), pick, FROZEN_SECONDS),
+    "redis away": Injector.redis_away,
     "postgres killed": lambda self, pick: self.kill(self.site.server("postgres"), pick),
     "disk full": Injector.disk_fill,
     "film damaged": Injector.film_damage,

@@ -39,12 +39,13 @@ PROMISES = {
 
 @dataclass(frozen=True)
 class Row:
-    """A film as the database has it."""
+    """A film as the database has it; `at` is when it was stored."""
 
     id: str
     patient: str
     sha256: str
     state: str
+    at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Oracle:
 def evidence_gather(site: Site) -> Evidence:
     """Read everything. Raises one of `AWAY` when the database is."""
     films = site.rows(
-        "SELECT r.id::text, s.patient_id::text, r.sha256, r.state"
+        "SELECT r.id::text, s.patient_id::text, r.sha256, r.state, extract(epoch FROM r.created_at)::float"
         " FROM diagnosis_radiograph r JOIN diagnosis_study s ON s.id = r.study_id"
     )
     jobs = site.rows("SELECT radiograph_id::text, kind, state, attempt, error_code FROM diagnosis_job")
@@ -151,7 +152,7 @@ class _Judge:
             "uploads": len(self.ledger),
             "acknowledged": sum(entry.acknowledged_at is not None for entry in self.ledger),
             "predicted": len(delays),
-            "poison": sum(bool(entry.film.poison) for entry in self.ledger),
+            "poison": sum(bool(entry.film.poison) and entry.sha256 not in self.damaged for entry in self.ledger),
             "poison_dead": len(self.attempts),
             "poison_attempts": sorted(set(self.attempts)),
             "damaged": len(self.damaged),
@@ -178,16 +179,16 @@ class _Judge:
         self.count["doubled"] += max(len(results) - 1, 0)
         self.count["wrong_patient"] += sum(not self._is_of(entry, result) for result in results)
         failed = [job for job in jobs if job.state == "failed"]
-        if entry.film.poison:
-            self._poison(failed, results)
-        elif row.sha256 in self.damaged:
+        if row.sha256 in self.damaged:
             self._damage(row, failed, results)
+        elif entry.film.poison:
+            self._poison(failed, results)
         elif failed or row.state == "rejected":
             self.count["healthy_dead"] += 1
         elif not results:
             self.count["lost"] += 1
         else:
-            self.delays.append(results[0].at - entry.acknowledged_at)
+            self.delays.append(results[0].at - row.at)
             self.count["most_attempts"] = max(self.count["most_attempts"], *(job.attempt for job in jobs))
 
     def _is_of(self, entry: Entry, result: Result) -> bool:

@@ -31,6 +31,7 @@ KINDS = (
     "redis killed",
     "redis emptied",
     "redis frozen",
+    "redis away",
     "postgres killed",
     "disk full",
     "film damaged",

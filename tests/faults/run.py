@@ -25,7 +25,6 @@ from tests.faults.site import AWAY, Site
 
 #: The disk that is filled holds so much, and so much more for each film.
 DISK_BYTES, FILM_BYTES = 32 << 20, 512 << 10
-ANSWERS_SECONDS = 90
 
 
 def main(folder: str, design: str, seed: str, seconds: str, films: str, kinds: str, report: str) -> None:
@@ -59,9 +58,9 @@ class Run:
             injector.heal()
             quiet = time.monotonic()
             self.bar.set_description(f"{name}, faults over")
-            self._until(quiet + ANSWERS_SECONDS, clients, injector, done=lambda: clients.done)
+            self._answers(clients, injector)
             clients.end()
-            drained = self._drain(clients)
+            drained = drain(site, self.bar.set_postfix_str)
         took = time.monotonic() - quiet
         evidence = evidence_gather(site)
         errors = sum(count for said, count in clients.answers.items() if said.startswith("500"))
@@ -92,6 +91,13 @@ class Run:
             ],
         }
 
+    def _answers(self, clients: Clients, injector: Injector) -> None:
+        """Until every client has its answer, or none has had one for as long as the design is given."""
+        known = -1
+        while not clients.done and clients.acknowledged != known:
+            known = clients.acknowledged
+            self._until(time.monotonic() + self.design.patience, clients, injector, done=lambda: clients.done)
+
     def _until(self, deadline: float, clients: Clients, injector: Injector, done: Any = lambda: False) -> None:
         begun = time.monotonic()
         base = self.bar.n
@@ -102,22 +108,23 @@ class Run:
             self.bar.set_postfix_str(f"{clients.acknowledged} acknowledged, {hit} faults")
             time.sleep(0.1)
 
-    def _drain(self, clients: Clients) -> bool:
-        """Wait until no job is open. False when nothing has moved for as long as the design is given."""
-        last, moved = None, time.monotonic()
-        while time.monotonic() - moved < self.design.patience:
-            try:
-                state = self.site.rows("SELECT state, count(*), sum(attempt) FROM diagnosis_job GROUP BY 1 ORDER BY 1")
-            except AWAY:
-                state = last
-            counts = {name: count for name, count, _ in state or ()}
-            if state and not counts.get("queued") and not counts.get("running"):
-                return True
-            if state != last:
-                last, moved = state, time.monotonic()
-            self.bar.set_postfix_str(", ".join(f"{count} {name}" for name, count in counts.items()))
-            time.sleep(0.3)
-        return False
+
+def drain(site: Site, say: Any = lambda text: None) -> bool:
+    """Wait until no job is open. False when nothing has moved for as long as the design is given."""
+    last, moved = None, time.monotonic()
+    while time.monotonic() - moved < site.design.patience:
+        try:
+            state = site.rows("SELECT state, count(*), sum(attempt) FROM diagnosis_job GROUP BY 1 ORDER BY 1")
+        except AWAY:
+            state = last
+        counts = {name: count for name, count, _ in state or ()}
+        if state and not counts.get("queued") and not counts.get("running"):
+            return True
+        if state != last:
+            last, moved = state, time.monotonic()
+        say(", ".join(f"{count} {name}" for name, count in counts.items()))
+        time.sleep(0.3)
+    return False
 
 
 def _open_jobs(site: Site) -> int:

@@ -98,7 +98,8 @@ class Site:
     def server(self, name: str) -> list[psutil.Process]:
         """The process of `postgres` or `redis`."""
         with suppress(OSError, ValueError, psutil.NoSuchProcess):
-            return [psutil.Process(int((self.folder / "servers" / f"{name}.pid").read_text().split()[0]))]
+            found = psutil.Process(int((self.folder / "servers" / f"{name}.pid").read_text().split()[0]))
+            return [found] if found.status() != psutil.STATUS_ZOMBIE else []
         return []
 
     # --- what can be seen

@@ -27,6 +27,7 @@ ROWS = {
     "F1 web killed while it receives": ("web killed", "web child killed"),
     "F4 Redis comes back empty": ("redis emptied",),
     "F5 Redis frozen": ("redis frozen",),
+    "F6 Redis away": ("redis away",),
     "F7 Redis killed": ("redis killed",),
     "F8 worker killed": ("prepare worker killed", "infer worker killed"),
     "F9 worker child killed": ("prepare child killed",),
@@ -73,7 +74,7 @@ def test_every_poison_film_is_dead_after_exactly_three_attempts(reports: Reports
 def test_w1_every_healthy_film_has_the_result_of_its_own_pixels(reports: Reports):
     for report in reports:
         assert report["wrong_patient"] == report["doubled"] == 0
-        assert report["predicted"] == report["uploads"] - report["poison"] - report["damaged"]
+        assert report["predicted"] == report["uploads"] - report["poison"] - report["damaged"] > 0
 
 
 @pytest.mark.parametrize("row", ROWS)

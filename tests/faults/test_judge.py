@@ -27,7 +27,7 @@ def world() -> tuple[list[Entry], Evidence]:
         ledger.append(
             Entry(film, f"patient {name}", sha256=f"sha {name}", acknowledged_at=100.0, films={f"film {name}"})
         )
-        evidence.films.append(Row(f"film {name}", f"patient {name}", f"sha {name}", "ready"))
+        evidence.films.append(Row(f"film {name}", f"patient {name}", f"sha {name}", "ready", 100.0))
         evidence.stored.add(f"sha {name}")
     for entry in ledger[:4]:
         [film] = entry.films
@@ -49,6 +49,15 @@ def test_films_that_all_came_through_break_no_promise():
     assert {name: found[name] for name in PROMISES if name in found} == dict.fromkeys(set(PROMISES) - {"errors_500"}, 0)
     assert (found["predicted"], found["poison_dead"], found["damaged_found_by_worker"]) == (4, 1, 1)
     assert found["delay_longest"] == 3.0
+
+
+def test_a_poison_film_that_was_damaged_first_counts_as_damaged():
+    ledger, evidence = world()
+    poison = ledger[5]
+    evidence.jobs[-2] = JobRow(*poison.films, "prepare", "failed", 1, "image_integrity")
+    evidence.reported.add(poison.sha256)
+    found = verdict(ledger, evidence, {ledger[4].sha256, poison.sha256}, oracle)
+    assert (found["poison"], found["poison_alive"], found["damaged"], found["damage_missed"]) == (0, 0, 2, 0)
 
 
 def no_row(ledger: list[Entry], evidence: Evidence) -> None:
