@@ -7,6 +7,7 @@ May import: `mlcore` (what the fake model must say of a film), `tests.faults`; n
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ PROMISES = {
     "poison_alive": "poison films not dead after 3 attempts",
     "damage_missed": "damaged films not found",
     "partial_files": "partial files in the store",
+    "store_faults": "other faults that verify_store finds",
+    "audit_broken": "audit chain broken",
 }
 
 
@@ -69,7 +72,8 @@ class Result:
 @dataclass
 class Evidence:
     """All that is known at the end. `stored` are the hashes under which files lie, `broken` those whose bytes have
-    another hash, `reported` those that the site itself reports as damaged."""
+    another hash, `reported` those of originals that `verify_store` calls damaged, `store_faults` what else it finds;
+    `audit_proved` is the word of `verify_audit`."""
 
     films: list[Row]
     jobs: list[JobRow]
@@ -77,6 +81,8 @@ class Evidence:
     stored: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)
+    store_faults: list[str] = field(default_factory=list)
+    audit_proved: bool = True
 
 
 class Oracle:
@@ -113,8 +119,15 @@ def evidence_gather(site: Site) -> Evidence:
         evidence.stored.add(path.name)
         if hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
             evidence.broken.add(path.name)
-    said = site.manage("storage_check")
-    evidence.reported = {row.sha256 for row in evidence.films if row.sha256 in said}
+    _, said = site.manage("verify_store")
+    faults = [
+        line for line in said.splitlines() if re.match(r"[\w .-]+ of (radiograph|prediction|model version) ", line)
+    ]
+    reported = {row.id: row.sha256 for row in evidence.films if f"original of radiograph {row.id}:" in said}
+    evidence.reported = set(reported.values())
+    evidence.store_faults = [line for line in faults if not any(f"radiograph {row}:" in line for row in reported)]
+    if site.design.named("sweeper"):  # who also seals the audit
+        evidence.audit_proved = site.manage("verify_audit")[0] == 0
     return evidence
 
 
@@ -146,6 +159,8 @@ class _Judge:
             if entry.acknowledged_at is not None:
                 self._acknowledged(entry)
         self.count["partial_files"] = len(self.evidence.broken - self.damaged)
+        self.count["store_faults"] = len(self.evidence.store_faults)
+        self.count["audit_broken"] = int(not self.evidence.audit_proved)
         delays = sorted(self.delays)
         return {
             **{name: self.count[name] for name in PROMISES if name != "errors_500"},

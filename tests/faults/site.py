@@ -134,12 +134,12 @@ class Site:
         with self.log.open(errors="replace") as lines:
             return sum(bool(re.search(pattern, line)) for line in lines)
 
-    def manage(self, *arguments: str) -> str:
-        """What a management command prints."""
+    def manage(self, *arguments: str) -> tuple[int, str]:
+        """Exit status of a management command, and what it prints."""
         said = subprocess.run(
             [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment(), capture_output=True, text=True
         )
-        return said.stdout + said.stderr
+        return said.returncode, said.stdout + said.stderr
 
 
 def environment(folder: Path, settings: str) -> dict[str, str]:

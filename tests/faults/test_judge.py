@@ -124,6 +124,14 @@ def partial_file(ledger: list[Entry], evidence: Evidence) -> None:
     evidence.broken.add(ledger[0].sha256)
 
 
+def store_fault(ledger: list[Entry], evidence: Evidence) -> None:
+    evidence.store_faults.append("map of prediction 1: missing or damaged")
+
+
+def audit_changed(ledger: list[Entry], evidence: Evidence) -> None:
+    evidence.audit_proved = False
+
+
 def never_answered(ledger: list[Entry], evidence: Evidence) -> None:
     ledger[0].acknowledged_at = None
 
@@ -150,6 +158,8 @@ def refused(ledger: list[Entry], evidence: Evidence) -> None:
         (poison_given_up_early, "poison_alive", 1),
         (damage_unnoticed, "damage_missed", 1),
         (partial_file, "partial_files", 1),
+        (store_fault, "store_faults", 1),
+        (audit_changed, "audit_broken", 1),
         (never_answered, "not_acknowledged", 1),
         (refused, "refused", 1),
     ],
