@@ -5,6 +5,7 @@ May import: gunicorn, `cxrsite.logs`, `cxrsite.settings.env`.
 
 from __future__ import annotations
 
+import shutil
 import signal
 from contextlib import suppress
 from logging.config import dictConfig
@@ -41,6 +42,21 @@ def post_fork(server: Any, worker: Any) -> None:
         set_pdeathsig(signal.SIGKILL)
 
 
+def on_starting(server: Any) -> None:
+    """What an earlier run counted is forgotten: Prometheus sees a restart."""
+    shutil.rmtree(METRICS, ignore_errors=True)
+    METRICS.mkdir(parents=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid, path=str(METRICS))
+
+
+#: Each web process counts its requests in a file of its own here; `/metrics` adds them up.
+METRICS = env.VAR_DIR / "metrics"
+raw_env = [f"PROMETHEUS_MULTIPROC_DIR={METRICS}"]
 bind = f"{env.HOST}:{env.PORT}"
 worker_class = "gthread"
 workers = env.WEB_WORKERS

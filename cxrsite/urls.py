@@ -12,6 +12,7 @@ from drf_spectacular.views import SpectacularAPIView
 import diagnosis.api.urls
 import patients.api.urls
 from cxrsite import health
+from cxrsite.metrics import metrics
 from cxrsite.openapi import SwaggerView
 from cxrsite.sessions import session_state
 
@@ -36,6 +37,8 @@ urlpatterns = [
     path("api/v1/", include((api, "api"))),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("progressz", health.progressz, name="progressz"),
+    path("metrics", metrics, name="metrics"),
 ]
 
 handler400 = "cxrsite.problems.bad_request"

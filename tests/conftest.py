@@ -26,6 +26,14 @@ from tests import factories
 UserFor = Callable[..., User]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares slow fixtures runs in one process when tests run in several: the whole of `mlcore`, else a file."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        together = path.parts[0] in ("mlcore", "browser")
+        item.add_marker(pytest.mark.xdist_group(path.parts[0] if together else str(path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _flush_may_truncate_the_audit() -> Any:
     """Tests that commit are cleaned up by TRUNCATE, which the audit's trigger refuses; the clean-up alone may."""

@@ -41,6 +41,7 @@ LOG_LEVEL: str = _env.str("LOG_LEVEL", default="INFO")
 LOG_FORMAT: str = _env.str("LOG_FORMAT", default="line")
 SENTRY_DSN: str = _env.str("SENTRY_DSN", default="")
 METRICS_TOKEN: str = _env.str("METRICS_TOKEN", default="")
+TEST_PROCESS: str = _env.str("PYTEST_XDIST_WORKER", default="")
 SENDFILE_NGINX: bool = _env.bool("SENDFILE_NGINX", default=False)
 
 

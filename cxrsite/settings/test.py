@@ -15,7 +15,10 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# A site running beside the tests shares their Redis and must not take their hints.
-CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": "cxr-test:"}
+# A site running beside the tests shares their Redis and must not take their hints; nor must tests in another process.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    **CELERY_BROKER_TRANSPORT_OPTIONS,
+    "global_keyprefix": f"cxr-test{env.TEST_PROCESS}:",
+}
 # Each test client would otherwise read the whole static folder anew.
 WHITENOISE_AUTOREFRESH = True

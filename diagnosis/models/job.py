@@ -78,6 +78,7 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["kind", "priority", "queued_at"], condition=Q(state="queued"), name="job_claim"),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_lease"),
+            models.Index(fields=["finished_at"], name="job_finished"),
         ]
         constraints = [
             models.UniqueConstraint(

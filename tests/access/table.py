@@ -51,6 +51,8 @@ GET   /models/<uuid:model_id>/figures/<slug:figure>.svg         302  200  200  2
 GET   /about/                                                   302  200  200  200  200  200  200  200  200  200
 GET   /livez                                                    200  200  200  200  200  200  200  200  200  200
 GET   /readyz                                                   200  200  200  200  200  200  200  200  200  200
+GET   /progressz                                                200  200  200  200  200  200  200  200  200  200
+GET   /metrics                                                  404  404  404  404  404  404  404  200  404  404
 """
 
 API = """
