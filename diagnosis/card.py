@@ -201,6 +201,21 @@ def card_headline(card: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def card_beside(card: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
+    """The main figures of two cards, group by group of films, each where either card has it."""
+    mine, theirs = (_parts(each, _main_part(each)[0]) for each in (card, other))
+    return [
+        Row(
+            f"{words}, {name.replace('_', ' ')}",
+            [spread(part.get(name, {}).get("figures", {}).get(key)) for part in both],
+        )
+        for both in [(mine, theirs)]
+        for name in dict.fromkeys([*mine, *theirs])
+        for key, words in FIGURES.items()
+        if any(key in part.get(name, {}).get("figures", {}) for part in both)
+    ]
+
+
 def card_line(card: Mapping[str, Any]) -> str:
     """The main figures in one line: `test macro AUROC 0.90 pooled (n 843), 0.80 within NIH (n 308)`."""
     split, _ = _main_part(card)

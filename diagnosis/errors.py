@@ -29,5 +29,25 @@ CODES |= {
     "model_not_usable": ErrorCode(
         409, "Model cannot be used", "{model} cannot be used: {reason}. Register its folder again."
     ),
+    "approval_asked": ErrorCode(
+        409, "Asked for already", "{who} has asked for {model} already. Another system administrator decides on it."
+    ),
+    "approval_not_asked": ErrorCode(409, "Nothing to decide", "Nobody has asked for {model}. Ask for it first."),
+    "approval_same_person": ErrorCode(
+        409, "Second person needed", "You asked for {model} yourself. Another system administrator has to approve it."
+    ),
+    "approval_unnamed": ErrorCode(
+        409,
+        "Two people needed",
+        "An activation is asked for and approved by two system administrators. Say who you are.",
+    ),
+    "approval_void": ErrorCode(
+        409, "Files changed", "The files of {model} changed after {who} had asked. Look at them and ask again."
+    ),
+    "approval_needed": ErrorCode(
+        409,
+        "Second person needed",
+        "These files of {model} were never approved by two people. Ask for its activation instead.",
+    ),
     "no_model_before": ErrorCode(409, "Nothing to go back to", "No other version was active before this one."),
 }

@@ -243,6 +243,7 @@ for _folder in (Path(FILE_UPLOAD_TEMP_DIR), MEDIA_ROOT, MODEL_ROOT):
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+MODEL_APPROVALS = env.MODEL_APPROVALS
 INFER_BATCH = env.INFER_BATCH
 INFER_ENGINE = env.INFER_ENGINE
 JOB_LEASE_SECONDS = env.JOB_LEASE_SECONDS

@@ -24,6 +24,8 @@ class ModelVersion(models.Model):
         registered ─activate─► active ─another is activated, or retire─► retired
             └────shadow──► shadow ─activate─► active
 
+    `activate` is asked for by one system administrator and approved by another, who see the same hashes.
+
     `active` reads every new film; a `shadow` version reads them too and is shown to nobody; both may end `retired` and
     come back. Name and version stand for one recipe for good: weights (`sha256`), labels, preprocessing, calibration
     and thresholds. The same weights with another calibration are another version.
@@ -69,12 +71,18 @@ class ModelVersion(models.Model):
     @property
     def since(self) -> datetime:
         """When it came to the state that it is in."""
-        return max((change.at for change in self.changes.all()), default=self.created_at)
+        return max((change.at for change in self.changes.all() if change.moved), default=self.created_at)
 
     @property
     def approval(self) -> ModelChange | None:
         """The last decision that let it speak, if it ever spoke."""
-        return next((each for each in self.changes.all() if each.after == self.Status.ACTIVE), None)
+        return next((each for each in self.changes.all() if each.moved and each.after == self.Status.ACTIVE), None)
+
+    @property
+    def request(self) -> ModelChange | None:
+        """The request for its activation that waits for a second person, if one does."""
+        newest = next(iter(self.changes.all()), None)
+        return newest if newest and newest.verb == ModelChange.Verb.REQUEST else None
 
 
 class ModelChange(models.Model):
@@ -87,11 +95,24 @@ class ModelChange(models.Model):
         REPLACE = "replace", "Replaced by another version"
         RETIRE = "retire", "Retired"
         ROLLBACK = "rollback", "Activated again by going back"
+        REQUEST = "request", "Activation asked for"
+        DECLINE = "decline", "Activation declined"
+        VOID = "void", "Request void, its files changed: found"
+
+    #: What leaves the version in the state that it was in.
+    WORDS_ONLY = (Verb.REQUEST, Verb.DECLINE, Verb.VOID)
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="changes")
     verb = models.CharField(max_length=10, choices=Verb)
     after = models.CharField(max_length=10, choices=ModelVersion.Status)
     by = models.CharField(max_length=150, help_text="A username, or who acted without one: `command line: root`.")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    sha256 = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Of the weights that two people agreed on."
+    )
+    card_sha256 = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Of the card that two people agreed on."
+    )
     at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -99,6 +120,16 @@ class ModelChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_verb_display()} by {self.by}"
+
+    @property
+    def moved(self) -> bool:
+        """Did it bring the version to another state?"""
+        return self.verb not in self.WORDS_ONLY
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """sha256 of weights and card, as `files_fingerprint` gives them; empty where no two people agreed."""
+        return self.sha256, self.card_sha256
 
 
 @tracked(by="model_version")

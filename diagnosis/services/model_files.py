@@ -6,6 +6,7 @@ here, and the card's page shows its pictures from here.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -61,6 +62,15 @@ def files_verify(folder: Path, card: ModelCard) -> None:
     verify_weights(folder, card.sha256)
     if not same_numbers(load_card(folder), card):
         raise ModelIntegrityError("the card in the model's folder differs from the registered one")
+
+
+def files_fingerprint(model: ModelVersion) -> tuple[str, str]:
+    """sha256 of the weights and of the card as they lie in the store now. Raises ModelIntegrityError."""
+    try:
+        weights, card = ((model_folder(model) / name).read_bytes() for name in (WEIGHTS_FILE, CARD_FILE))
+    except OSError as error:
+        raise ModelIntegrityError("files of the model cannot be read") from error
+    return hashlib.sha256(weights).hexdigest(), hashlib.sha256(card).hexdigest()
 
 
 def same_numbers(one: ModelCard, other: ModelCard) -> bool:

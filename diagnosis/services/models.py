@@ -1,7 +1,8 @@
 """The life of model versions: registered, put on trial beside the active one, made active, retired, gone back to.
 
 Every step is recorded with who took it, in the version's history and in the audit. `by` is the person, or a name
-(`command line: root`, `installation`) for who acts on the computer itself and needs no right of the site.
+(`command line: root`) for who acts on the computer itself and needs no right of the site. A version becomes active when
+one system administrator asked for it and another approved the same files (`MODEL_APPROVALS`).
 May import: Django, `diagnosis.models`, `.services`, Keras-free modules of `mlcore`, `patients`. A hint tells the
 workers that another version speaks.
 """
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -28,7 +30,8 @@ from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.models import User
 
-INSTALLATION = "installation"
+#: Who registers and activates the model of a release: its files are pinned by the release itself.
+INSTALLATION = "shipped with the program"
 
 _Status = ModelVersion.Status
 _Verb = ModelChange.Verb
@@ -109,12 +112,57 @@ def _update(model: ModelVersion, folder: Path, card: ModelCard, by: User | str) 
 
 
 def model_activate(*, model: ModelVersion, by: User | str) -> ModelVersion:
-    """Let this version read every new film from now on; the one before retires, its predictions stay.
+    """Ask for this version to read every new film from now on: weights and card are frozen in the request, and
+    another system administrator approves (`model_approve`). Where one person is enough, it is active at once.
 
-    Films that are queued already are read by the version they were queued for. Raises `permission_denied`, and
-    `model_not_usable` where its files are not what was registered.
+    Raises `permission_denied`, `model_not_usable` where its files are not what was registered, `approval_asked` where
+    a request waits already, and `approval_unnamed` where nobody is named who asks.
     """
-    return _move(model, _Verb.ACTIVATE, _Status.ACTIVE, by)
+    if settings.MODEL_APPROVALS < 2:
+        return _move(model, _Verb.ACTIVATE, _Status.ACTIVE, by)
+    _require_person(by)
+    with _alone():
+        model = ModelVersion.objects.get(pk=model.pk)
+        if model.status == _Status.ACTIVE:
+            return model
+        if request := model.request:
+            raise ApplicationError("approval_asked", model=str(model), who=request.by)
+        _require_usable(model)
+        _record(model, _Verb.REQUEST, model.status, by, files=model_files.files_fingerprint(model))
+    return model
+
+
+def model_approve(*, model: ModelVersion, by: User) -> ModelVersion:
+    """Let a version that somebody else asked for read every new film from now on; the one before retires, its
+    predictions stay. Films that are queued already are read by the version they were queued for.
+
+    Raises `permission_denied`, `approval_not_asked`, `approval_same_person`, and `approval_void` where weights or card
+    are no longer those that were asked for: the request is closed then.
+    """
+    _require_person(by)
+    with _alone():
+        model, request = _requested(model)
+        if request.user_id == by.pk:
+            raise ApplicationError("approval_same_person", model=str(model))
+        unchanged = _fingerprint(model) == request.files
+        if unchanged:
+            _take(model, _Verb.ACTIVATE, _Status.ACTIVE, by, request)
+        else:
+            _record(model, _Verb.VOID, model.status, by)
+    if not unchanged:
+        raise ApplicationError("approval_void", model=str(model), who=request.by)
+    hint_publish(Job.Kind.INFER)
+    return model
+
+
+def model_decline(*, model: ModelVersion, by: User) -> ModelVersion:
+    """Close the request for a version; who asked may take it back so. Raises `permission_denied`,
+    `approval_not_asked`."""
+    _require_person(by)
+    with _alone():
+        model, _ = _requested(model)
+        _record(model, _Verb.DECLINE, model.status, by)
+    return model
 
 
 def model_shadow(*, model: ModelVersion, by: User | str) -> ModelVersion:
@@ -130,12 +178,18 @@ def model_retire(*, model: ModelVersion, by: User | str) -> ModelVersion:
 
 
 def model_rollback(*, by: User | str) -> ModelVersion:
-    """Go back to the version that was active before. Raises as `model_activate`, and `no_model_before`."""
+    """Go back to the version that was active before: one person is enough, for its files were approved then.
+
+    Raises `permission_denied`, `model_not_usable`, `no_model_before`, and `approval_needed` where these very files were
+    neither approved by two people nor shipped with the program.
+    """
     _require(by)
     with _alone():
         before = model_before()
         if before is None:
             raise ApplicationError("no_model_before")
+        if not _is_approved(before):
+            raise ApplicationError("approval_needed", model=str(before))
         _take(before, _Verb.ROLLBACK, _Status.ACTIVE, by)
     hint_publish(Job.Kind.INFER)
     return before
@@ -174,8 +228,32 @@ def _move(model: ModelVersion, verb: str, after: str, by: User | str) -> ModelVe
     return model
 
 
-def _take(model: ModelVersion, verb: str, after: str, by: User | str) -> None:
-    """One step, inside the caller's transaction."""
+def _requested(model: ModelVersion) -> tuple[ModelVersion, ModelChange]:
+    """The version as it is now, and the request that waits for a decision."""
+    model = ModelVersion.objects.get(pk=model.pk)
+    if model.request is None:
+        raise ApplicationError("approval_not_asked", model=str(model))
+    return model, model.request
+
+
+def _is_approved(model: ModelVersion) -> bool:
+    """Did two people agree on the very files that lie there now, or did they come with the program?"""
+    if settings.MODEL_APPROVALS < 2 or model_files.is_bundled(model):
+        return True
+    agreed = {change.files for change in model.changes.filter(verb=_Verb.ACTIVATE)}
+    return _fingerprint(model) in agreed
+
+
+def _fingerprint(model: ModelVersion) -> tuple[str, str] | None:
+    """None where files are gone: they are no files that anybody agreed on."""
+    try:
+        return model_files.files_fingerprint(model)
+    except ModelIntegrityError:
+        return None
+
+
+def _take(model: ModelVersion, verb: str, after: str, by: User | str, request: ModelChange | None = None) -> None:
+    """One step, inside the caller's transaction; `request` is what was approved."""
     before = model.status
     if after != _Status.RETIRED:
         _require_usable(model)
@@ -185,7 +263,7 @@ def _take(model: ModelVersion, verb: str, after: str, by: User | str) -> None:
         model.approved_by = _user(by)
     model.status = after
     model.save(update_fields=["status", "approved_by"])
-    _record(model, verb, before, by)
+    _record(model, verb, before, by, request=request)
     if before == _Status.SHADOW:
         trial = Job.objects.filter(model_version=model, shadow=True, state=Job.State.QUEUED)
         trial.update(state=Job.State.CANCELLED, finished_at=Now())
@@ -211,14 +289,36 @@ def _require_usable(model: ModelVersion) -> None:
         raise ApplicationError("model_not_usable", model=str(model), reason=str(error)) from error
 
 
-def _record(model: ModelVersion, verb: str, before: str, by: User | str, *, audit_verb: str = "") -> None:
-    ModelChange.objects.create(model_version=model, verb=verb, after=model.status, by=_name(by))
-    changes = _changes(before, model.status, by)
+def _require_person(by: User | str) -> None:
+    _require(by)
+    if not isinstance(by, User):
+        raise ApplicationError("approval_unnamed")
+
+
+def _record(
+    model: ModelVersion,
+    verb: str,
+    before: str,
+    by: User | str,
+    *,
+    audit_verb: str = "",
+    files: tuple[str, str] = ("", ""),
+    request: ModelChange | None = None,
+) -> None:
+    """Into the version's history and into the audit: who, what, and the files that were asked for or agreed on."""
+    sha256, card_sha256 = request.files if request else files
+    ModelChange.objects.create(
+        model_version=model,
+        verb=verb,
+        after=model.status,
+        by=_name(by),
+        user=_user(by),
+        sha256=sha256,
+        card_sha256=card_sha256,
+    )
+    told = {"by": _name(by), "asked_by": request.by if request else "", "sha256": sha256, "card_sha256": card_sha256}
+    changes = {"status": [before, model.status]} | {name: ["", text] for name, text in told.items() if text}
     audit_record(user=_user(by), verb=audit_verb or verb, target=model, changes=changes)
-
-
-def _changes(before: str, after: str, by: User | str) -> dict[str, list[str]]:
-    return {"status": [before, after], "by": ["", _name(by)]}
 
 
 def _user(by: User | str) -> User | None:

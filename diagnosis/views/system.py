@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -22,7 +23,13 @@ def status(request: HttpRequest) -> HttpResponse:
     """Alerts, workers, queues, storage and the active model; asks again by itself."""
     template = "diagnosis/_status_body.html" if request.htmx else "diagnosis/status.html"
     system = films_judge(request.user, [])
-    context = {"system": system, "alerts": alerts_read(system), "queue_titles": QUEUES, "model": _active_model()}
+    context = {
+        "system": system,
+        "alerts": alerts_read(system),
+        "queue_titles": QUEUES,
+        "model": _active_model(),
+        "one_approves": settings.MODEL_APPROVALS < 2,
+    }
     return render(request, template, context)
 
 

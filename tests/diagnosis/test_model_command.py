@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 
 from diagnosis.models import ModelVersion
 from diagnosis.services.models import model_register
-from patients.models import AuditEvent
+from patients.models import AuditEvent, User
+from tests import factories
 from tests.diagnosis.predictors import model_folder_make
 
 pytestmark = pytest.mark.django_db
@@ -103,13 +104,13 @@ def test_what_the_site_refuses_is_said_in_its_sentence(said, folder, tmp_path):
 
 
 def test_who_decides_is_recorded(said, folder, system_admin, user_for):
-    said("add", folder(), "--activate", "--user", system_admin.username)
+    said("add", folder(), "--activate", "--by", system_admin.username)
     assert "approved by" in said("list")
     assert ModelVersion.objects.get().approval.by == system_admin.username
     said("retire", "test-reader")
     assert AuditEvent.objects.get(verb="retire").changes["by"][1] == f"command line: {getpass.getuser()}"
     for name in ("nobody", user_for("radiologist").username):
-        assert refusal("activate", "test-reader", "--user", name)[0] == 1
+        assert refusal("activate", "test-reader", "--by", name)[0] == 1
     assert status("1.0.0") == "retired"
 
 
@@ -118,7 +119,18 @@ def test_the_list_has_a_line_per_version_and_a_form_for_programs(said, folder):
     said("add", folder("1.0.0"), "--activate")
     model_register(folder=folder("2.0.0"), by="test")
     lines = said("list").splitlines()
-    assert lines[0].split() == ["name", "version", "state", "since", "approved", "by", "sha256", "figures"]
+    assert lines[0].split() == [
+        "name",
+        "version",
+        "state",
+        "since",
+        "approved",
+        "by",
+        "asked",
+        "by",
+        "sha256",
+        "figures",
+    ]
     assert ("active" in lines[1], "registered" in lines[2]) == (True, True)
     assert "test macro AUROC" in lines[1]
     rows = json.loads(said("list", "--json"))
@@ -138,3 +150,42 @@ def test_help_names_every_action_and_the_exit_states(capsys):
     text = capsys.readouterr().out
     for word in ("add", "list", "activate", "shadow", "rollback", "retire", "Exit status", "NAME@VERSION"):
         assert word in text
+
+
+# --- two people
+
+
+@pytest.fixture
+def two(settings: Any, system_admin: User) -> tuple[str, str]:
+    """Two are needed, and there are two."""
+    settings.MODEL_APPROVALS = 2
+    return system_admin.username, factories.system_admin_make().username
+
+
+def test_one_asks_and_another_approves(said, folder, two):
+    said("add", folder("1.0.0"))
+    text = said("activate", "test-reader", "--by", two[0])
+    model = ModelVersion.objects.get()
+    assert f"{two[0]} asks for test-reader@1.0.0" in text
+    assert model.sha256 in text
+    assert model.request.card_sha256 in text
+    assert "manage.py model approve test-reader@1.0.0 --by NAME" in text
+    assert (status("1.0.0"), two[0] in said("list")) == ("registered", True)
+    text = said("approve", "test-reader", "--by", two[1])
+    assert "test-reader@1.0.0 is active" in text
+    assert model.sha256 in text
+
+
+def test_nobody_approves_alone_or_without_a_name(said, folder, two):
+    said("add", folder(), "--activate", "--by", two[0])
+    assert "You asked for test-reader 1.0.0 yourself." in refusal("approve", "test-reader", "--by", two[0])[1]
+    with pytest.raises(CommandError, match="--by"):
+        call_command("model", "approve", "test-reader")
+    assert "Say who you are" in refusal("activate", "test-reader")[1]
+    assert status("1.0.0") == "registered"
+
+
+def test_a_request_can_be_declined(said, folder, two):
+    said("add", folder(), "--activate", "--by", two[0])
+    assert "nothing changes" in said("decline", "test-reader", "--by", two[1])
+    assert "Nobody has asked" in refusal("approve", "test-reader", "--by", two[1])[1]

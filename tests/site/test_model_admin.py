@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from diagnosis.models import ModelVersion, Prediction
 from diagnosis.services.models import model_activate, model_register
+from patients.models import User
 from tests import factories
 from tests.diagnosis.predictors import model_folder_make
 
@@ -109,3 +110,52 @@ def test_results_on_trial_are_in_no_list_of_the_administration(browser, patient)
     page = browser.get(f"/admin/diagnosis/radiograph/{shown.radiograph_id}/change/").content.decode()
     assert address not in page
     assert Prediction.objects.count() == 2
+
+
+# --- two people
+
+
+@pytest.fixture
+def asked(versions: list[ModelVersion], settings: Any) -> ModelVersion:
+    """2.0.0, for which another system administrator has asked."""
+    settings.MODEL_APPROVALS = 2
+    return model_activate(model=versions[1], by=User.objects.create_superuser("alice"))
+
+
+def test_activating_is_asking_where_two_are_needed(browser, versions, settings):
+    settings.MODEL_APPROVALS = 2
+    page = act(browser, "activate", versions[1])
+    assert "Ask for test-reader 2.0.0 to be activated?" in page
+    assert versions[1].sha256 in page
+    assert "Another system administrator has to approve it." in act(browser, "activate", versions[1], confirmed=True)
+    assert state(versions[1]) == "registered"
+
+
+def test_the_second_person_sees_who_asked_the_hashes_and_both_figures(browser, asked, versions):
+    page = act(browser, "approve", asked)
+    for text in ("alice", asked.request.sha256, asked.request.card_sha256, "test-reader 1.0.0 (active)", "Macro AUROC"):
+        assert text in page
+    assert "asked for by alice" in browser.get(LIST).content.decode()
+
+
+def test_the_second_person_lets_it_speak(browser, asked):
+    assert "est-reader 2.0.0 is active." in act(browser, "approve", asked, confirmed=True)
+    assert state(asked) == "active"
+
+
+def test_deciding_asks_once_more_who_is_there(client_for, asked):
+    page = act(client_for("system", ago=1000), "approve", asked, confirmed=True)
+    assert "password" in page.lower()
+    assert state(asked) == "registered"
+
+
+def test_a_request_can_be_declined(browser, asked):
+    assert "The request for test-reader 2.0.0 is closed." in act(browser, "decline", asked, confirmed=True)
+    assert "Nobody has asked for" in act(browser, "approve", asked)
+
+
+def test_status_says_where_one_person_is_enough(browser, settings):
+    warning = "One person alone can activate a model here"
+    assert warning in browser.get("/status/").content.decode()
+    settings.MODEL_APPROVALS = 2
+    assert warning not in browser.get("/status/").content.decode()

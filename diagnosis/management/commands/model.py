@@ -1,4 +1,4 @@
-"""`manage.py model add | list | activate | shadow | rollback | retire`: which versions there are, and which one speaks.
+"""`manage.py model add | list | activate | approve | …`: which versions there are, and which one speaks.
 
 May import: `diagnosis.registry`, `diagnosis.services`, `diagnosis.card`, `mlcore.contracts`, `patients`.
 """
@@ -30,14 +30,20 @@ NO_SUCH_VERSION = 3
 ACTIONS = {
     "add": "register a model folder (card.json, served.weights.h5, figures/); its files are copied",
     "list": "every version with state, approval and main figures",
-    "activate": "let a version read every new film; the one before retires, its results stay",
+    "activate": "ask for a version to read every new film; another system administrator approves",
+    "approve": "approve what another one asked for: the version reads new films, the one before retires",
+    "decline": "close a request without activating anything; who asked may take it back so",
     "shadow": "let a version read every new film beside the active one; nobody is shown what it says",
     "rollback": "go back to the version that was active before",
     "retire": "take a version out of use",
 }
+#: Decisions that only a named person can take.
+DECIDED = ("approve", "decline")
 EPILOG = """\
 MODEL is NAME@VERSION, NAME where it has one version, or the first letters of the sha256 of the weights.
-Every change is recorded with who made it: --user, else the computer's user.
+Every change is recorded with who made it: --by, else the computer's user. Activating takes two system administrators
+of the site, each named by --by: one asks, another approves the same files, shown by their sha256 (with
+MODEL_APPROVALS=1 one is enough). Whoever has this shell could name anybody: here it is recorded, not proved.
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 no such version, or several.
 """
 
@@ -55,13 +61,15 @@ class Command(BaseCommand):
         parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in ACTIONS.items()}
         parsers["add"].add_argument("folder", type=Path, metavar="FOLDER")
         then = parsers["add"].add_mutually_exclusive_group()
-        then.add_argument("--activate", action="store_true", help="it reads new films from now on")
+        then.add_argument("--activate", action="store_true", help="and ask for its activation")
         then.add_argument("--shadow", action="store_true", help="it reads new films from now on, unseen")
         parsers["list"].add_argument("--json", action="store_true", help="for programs; sha256 in full")
-        for name in ("activate", "shadow", "retire"):
+        for name in ("activate", "approve", "decline", "shadow", "retire"):
             parsers[name].add_argument("model", metavar="MODEL", help="NAME@VERSION, or the beginning of the sha256")
         for name in set(ACTIONS) - {"list"}:
-            parsers[name].add_argument("--user", metavar="NAME", help="system administrator who decides this")
+            parsers[name].add_argument(
+                "--by", metavar="NAME", required=name in DECIDED, help="system administrator who decides this"
+            )
 
     def handle(self, *args: Any, **options: Any) -> None:
         act: Callable[..., None] = getattr(self, f"_{options['action']}")
@@ -76,7 +84,7 @@ class Command(BaseCommand):
     # --- one method per action
 
     def _add(self, options: dict[str, Any]) -> None:
-        by = who(options["user"])
+        by = who(options["by"])
         model = models.model_register(folder=options["folder"], by=by)
         self._say(f"{model.reference} is registered. Weights {model.sha256}, thresholds and card as in the folder.")
         if options["activate"] or options["shadow"]:
@@ -95,25 +103,52 @@ class Command(BaseCommand):
             self._say("No model is registered. Register one: manage.py model add FOLDER")
 
     def _activate(self, options: dict[str, Any]) -> None:
-        model, before = the_one(options["model"]), active_version()
-        models.model_activate(model=model, by=who(options["user"]))
+        before = active_version()
+        model = models.model_activate(model=the_one(options["model"]), by=who(options["by"]))
+        if (request := model.request) is None:
+            return self._say_active(model, before)
+        self._say(f"{request.by} asks for {model.reference} to read every new film:")
+        self._say_files(model, before)
+        self._say(f"Another system administrator decides: manage.py model approve {model.reference} --by NAME")
+
+    def _approve(self, options: dict[str, Any]) -> None:
+        before, model = active_version(), the_one(options["model"])
+        if model.request:
+            self._say_files(model, before)
+        model = models.model_approve(model=model, by=who(options["by"]))
+        self._say_active(model, before)
+
+    def _decline(self, options: dict[str, Any]) -> None:
+        model = models.model_decline(model=the_one(options["model"]), by=who(options["by"]))
+        self._say(f"The request for {model.reference} is closed; nothing changes.")
+
+    def _say_files(self, model: ModelVersion, before: ModelVersion | None) -> None:
+        """What two people have to see alike, and the main figures beside those of the version that speaks."""
+        request = model.request
+        self._say(f"  weights  sha256 {request.sha256 if request else model.sha256}")
+        self._say(f"  card     sha256 {request.card_sha256 if request else ''}")
+        self._say(f"  figures  {card_line(model.card)}")
+        if before:
+            self._say(f"  now      {before.reference}: {card_line(before.card)}")
+
+    def _say_active(self, model: ModelVersion, before: ModelVersion | None) -> None:
         self._say(f"{model.reference} is active: it reads every new film.")
         if before and before != model:
             self._say(f"{before.reference} is retired; its results stay. Back to it: manage.py model rollback")
 
     def _shadow(self, options: dict[str, Any]) -> None:
-        model = models.model_shadow(model=the_one(options["model"]), by=who(options["user"]))
+        model = models.model_shadow(model=the_one(options["model"]), by=who(options["by"]))
         self._say(f"{model.reference} is a shadow: it reads new films after the active one, and nobody is shown it.")
 
     def _rollback(self, options: dict[str, Any]) -> None:
         before = active_version()
-        model = models.model_rollback(by=who(options["user"]))
+        model = models.model_rollback(by=who(options["by"]))
         self._say(f"{model.reference} is active again.")
         if before:
             self._say(f"{before.reference} is retired; its results stay.")
 
     def _retire(self, options: dict[str, Any]) -> None:
-        model = models.model_retire(model=the_one(options["model"]), by=who(options["user"]))
+        model = models.model_retire(model=the_one(options["model"]), by=who(options["by"]))
         self._say(f"{model.reference} is retired; its results stay.")
         if active_version() is None:
             self._say("No version is active now: films are checked and kept, and read once one is activated.")
@@ -153,6 +188,7 @@ def row_of(model: ModelVersion) -> dict[str, str]:
         "state": model.status,
         "since": f"{model.since:%Y-%m-%d %H:%M}",
         "approved by": model.approval.by if model.approval else "",
+        "asked by": model.request.by if model.request else "",
         "sha256": model.sha256,
         "figures": card_line(model.card),
     }
