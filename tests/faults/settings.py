@@ -12,6 +12,7 @@ from cxrsite.settings.local import *  # noqa: F403
 
 PREDICTOR_LOADER = "tests.faults.inside.load"
 ALLOW_FAKE_RESULTS = True
+MODEL_APPROVALS = 1
 CELERY_IMPORTS = ["tests.faults.inside"]
 #: On the disk that a run fills.
 FILE_UPLOAD_TEMP_DIR = str(env.MEDIA_DIR.parent / "incoming")
