@@ -11,15 +11,19 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, TooManyFilesSent
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
-from django.http.multipartparser import MultiPartParser
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from patients.audit import audit_record
 from patients.errors import ApplicationError
 
+#: What Django's parser raises, as people read it.
+_REFUSALS = {TooManyFilesSent: "too_many_files", MultiPartParserError: "length_mismatch"}
+#: A boundary has at most 200 bytes (Django's limit), a little may follow the last.
+_LONGEST_END = 512
 #: What form fields and part headers may add to the film's own bytes.
 FORM_OVERHEAD_BYTES = 1_000_000
 
@@ -39,7 +43,7 @@ class FilmUploadHandler(FileUploadHandler):
     """The handler named in the settings. Measures the whole body; `_FilmReceiver` takes the file out of it.
 
     Raises UploadRefusedError: `content_encoding_unsupported`, `length_mismatch` (no length, or cut off),
-    `file_too_large`, `storage_unavailable`.
+    `file_too_large`, `too_many_files`, `storage_unavailable`.
     """
 
     def __init__(self, request: HttpRequest | None = None) -> None:
@@ -53,15 +57,18 @@ class FilmUploadHandler(FileUploadHandler):
     def handle_raw_input(
         self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: str | None = None
     ) -> tuple[Any, Any]:
-        """Parses the body itself, so that a body shorter than its declared length is noticed."""
-        body: Any = _CountedBody(input_data)
+        """Parses the body itself, so that a body shorter than its declared length is noticed, and one that was declared
+        too short: its last boundary is missing."""
+        body: Any = _WatchedBody(input_data)
         receiver = _FilmReceiver(self.request, content_length)
         try:
             fields, files = MultiPartParser(META, body, [receiver], encoding).parse()
-        except BaseException:
+        except BaseException as error:
             receiver.discard()
+            if code := _REFUSALS.get(type(error)):
+                refuse(self.request, code)
             raise
-        if body.count < content_length:
+        if body.count < content_length or not body.ends_with(boundary):
             for each in (file for _, group in files.lists() for file in group):
                 each.close()
             refuse(self.request, "length_mismatch")
@@ -129,17 +136,23 @@ class _FilmReceiver(FileUploadHandler):
         )
 
 
-class _CountedBody:
-    """The request's body, counting what was read."""
+class _WatchedBody:
+    """The request's body, with how much of it was read and how it ended."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._tail = b""
         self.count = 0
 
     def read(self, size: int = -1) -> bytes:
         data: bytes = self._stream.read(size)
         self.count += len(data)
+        self._tail = (self._tail + data[-_LONGEST_END:])[-_LONGEST_END:]
         return data
+
+    def ends_with(self, boundary: bytes) -> bool:
+        """Whether the last boundary came, which only blanks or a short epilogue may follow."""
+        return b"--" + boundary + b"--" in self._tail
 
 
 def refuse(request: HttpRequest | None, code: str, **params: object) -> NoReturn:

@@ -27,7 +27,8 @@ IMAGE_CODES: Mapping[str, str] = {
     "and the longer side at most {aspect} times the shorter. Export the whole film again.",
     "image_multiframe": "Only single images are accepted. Send each frame as its own file.",
     "dicom_invalid": "This is not a valid DICOM file. Export it again from the X-ray device.",
-    "dicom_executable_preamble": "The DICOM file contains a program header and was refused.",
+    "dicom_executable_preamble": "The DICOM file contains a program header and was refused. "
+    "Export it again from the X-ray device and tell the clinic administrator.",
     "dicom_transfer_syntax": "This DICOM compression is not supported. Export the film uncompressed.",
     "dicom_multiframe": "Only single images are accepted. Send each frame as its own file.",
     "dicom_not_chest_xray": "{what} is not accepted here. Send a chest X-ray (CR, DX or DR).",

@@ -51,12 +51,15 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
 _CONVERTIBLE_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 _CONVERT_HINT = " Convert it to PNG, JPEG or DICOM."
 
-_PATIENT_ID = re.compile(r"patient\s*'?s?[\s_]*(?:id|number|no\.?)\s*[=:]\s*([\w./-]{1,64})", re.I)
-_PATIENT_NUMBER = re.compile(r"\bpatient\s+#?([\w./-]{0,40}\d[\w./-]{0,40})", re.I)
-_PATIENT_NAME = re.compile(r"patient\s*'?s?[\s_]*name\s*[=:]\s*([^\n;,|=]{1,64})", re.I)
+# Every repetition has an end: an open one costs the square of a long run of blanks.
+_PATIENT_ID = re.compile(r"patient\s{0,9}'?s?[\s_]{0,9}(?:id|number|no\.?)\s{0,9}[=:]\s{0,9}([\w./-]{1,64})", re.I)
+_PATIENT_NUMBER = re.compile(r"\bpatient\s{1,9}#?([\w./-]{0,40}\d[\w./-]{0,40})", re.I)
+_PATIENT_NAME = re.compile(r"patient\s{0,9}'?s?[\s_]{0,9}name\s{0,9}[=:]\s{0,9}([^\n;,|=]{1,64})", re.I)
 _CARET_NAME = re.compile(r"(?<![\w'-])([^\W\d_][\w'-]*(?:\^[\w'.-]+(?: [\w'.-]+)?)+)")
 _MAX_TEXT = 1 << 16
-_BIRTH_DATE = re.compile(r"(?:birth[\s_]*date|date[\s_]*of[\s_]*birth|\bdob)\s*[=:]\s*(\d{4}-?\d\d-?\d\d)", re.I)
+_BIRTH_DATE = re.compile(
+    r"(?:birth[\s_]{0,9}date|date[\s_]{0,9}of[\s_]{0,9}birth|\bdob)\s{0,9}[=:]\s{0,9}(\d{4}-?\d\d-?\d\d)", re.I
+)
 
 
 def inspect_header(stream: BinaryIO, *, name: str = "", content_type: str = "") -> tuple[HeaderFacts, FileIdentity]:

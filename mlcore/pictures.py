@@ -162,6 +162,10 @@ def _gif_outline(stream: BinaryIO) -> Outline:
             frame = stream.read(9)
             if len(frame) < 9:
                 break
+            right, lower = (int.from_bytes(frame[at : at + 2], "little") for at in (4, 6))
+            # A frame may reach beyond its screen, and the decoder then makes the picture that large.
+            width = max(width, right + int.from_bytes(frame[0:2], "little"))
+            height = max(height, lower + int.from_bytes(frame[2:4], "little"))
             _skip_colour_table(stream, frame[8])
             stream.read(1)
             _skip_sub_blocks(stream, image_blocks)

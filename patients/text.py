@@ -13,6 +13,8 @@ from patients.errors import ApplicationError
 #: Zero-width joiners belong to the spelling of many Indian and Persian names.
 _JOINERS = "\u200c\u200d"
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: What decoders put where bytes were no text.
+_UNDECODABLE = "\ufffd"
 _COMBINING_ACCENTS = range(0x0300, 0x0370)
 
 
@@ -24,7 +26,9 @@ def clean_text(value: object, *, field: str, limit: int) -> str:
     """
     if not isinstance(value, str) or len(value) > 4 * limit:
         raise ApplicationError("invalid_text", field=field)
-    if any(unicodedata.category(char) in _REFUSED_CATEGORIES and char not in _JOINERS for char in value):
+    if _UNDECODABLE in value or any(
+        unicodedata.category(char) in _REFUSED_CATEGORIES and char not in _JOINERS for char in value
+    ):
         raise ApplicationError("invalid_text", field=field)
     text = " ".join(unicodedata.normalize("NFC", value).split())
     if len(text) > limit:

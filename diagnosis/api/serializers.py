@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -16,7 +17,7 @@ from diagnosis import selectors
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
 from diagnosis.monitoring import SENTENCES
 from patients.api.base import IdField, StrictSerializer, TextField
-from patients.errors import ApplicationError, error_sentence
+from patients.errors import error_sentence
 
 # --- what is sent
 
@@ -29,10 +30,10 @@ class BoxField(TextField):
 
 
 class FilmField(serializers.FileField):
-    """One file; an empty one is looked at by the intake."""
+    """One file, or None where none was sent: the intake refuses that, and an empty one, and records it."""
 
-    def fail(self, key: str, **kwargs: Any) -> None:
-        raise ApplicationError("file_missing")
+    def run_validation(self, data: Any = serializers.empty) -> UploadedFile | None:
+        return data if isinstance(data, UploadedFile) else None
 
 
 class RadiographNewSerializer(StrictSerializer):

@@ -101,7 +101,7 @@ def _film_send(request: HttpRequest) -> HttpResponse:
     try:
         result = _intake(request, patient, study, form)
     except ApplicationError as error:
-        if request.htmx:
+        if request.htmx or error.status >= 500:  # the error's own page says when to try again
             raise
         return _send_page(request, patient, study, form, error)
     if request.htmx:
@@ -114,10 +114,8 @@ def _film_send(request: HttpRequest) -> HttpResponse:
 def _intake(request: HttpRequest, patient: Patient, study: Study | None, form: FilmForm) -> IntakeResult:
     if not form.is_valid():
         raise ApplicationError("invalid_input", fields=form.errors)
-    upload = request.FILES.get("file")
-    if upload is None:
-        raise ApplicationError("file_missing")
     key = request.headers.get("Idempotency-Key") or form.cleaned_data["idempotency_key"]
+    upload = request.FILES.get("file")
     common = {"user": request.user, "upload": upload, "idempotency_key": key, "source": "web", **form.details()}
     return radiograph_add(study=study, **common) if study else study_create(patient=patient, **common)
 

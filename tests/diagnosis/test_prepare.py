@@ -16,7 +16,7 @@ from diagnosis.services import prepare, queue
 from diagnosis.services.prepare import prepare_next
 from mlcore.contracts import InfrastructureError
 from patients.models import AuditEvent
-from tests.synthetic import FOUND_BY_PREPARE, bad_files
+from tests.synthetic import bad_files
 
 
 def run() -> bool:
@@ -52,7 +52,7 @@ def test_nothing_waits_nothing_happens(db):
     assert not run()
 
 
-@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if bad.code in FOUND_BY_PREPARE])
+@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if bad.is_late])
 def test_a_film_that_cannot_be_used_is_rejected(take_in, model, user_for, patient, upload_of, name):
     from diagnosis.services.intake import study_create
 

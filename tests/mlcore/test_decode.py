@@ -20,8 +20,6 @@ from pydicom.dataset import Dataset
 from mlcore.contracts import IMAGE_CODES, FileIdentity, ImageRefusedError
 from mlcore.decode import decode, inspect_header
 from tests.synthetic import (
-    ACCEPTED_WITH_WARNING,
-    FOUND_BY_PREPARE,
     WRITABLE_SYNTAXES,
     as_dicom,
     as_gif,
@@ -48,24 +46,24 @@ def refusal_of(call, *args) -> str:
     return caught.value.code
 
 
-@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if bad.code not in FOUND_BY_PREPARE])
+@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if not bad.is_late])
 def test_header_check_finds_the_code_of_each_bad_file(name):
     bad = bad_files()[name]
-    if bad.code in ACCEPTED_WITH_WARNING:
+    if bad.is_warned:
         facts, _ = inspect(*bad[:3])
         assert bad.code in [warning.code for warning in facts.warnings]
     else:
         assert refusal_of(inspect, *bad[:3]) == bad.code
 
 
-@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if bad.code in FOUND_BY_PREPARE])
+@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if bad.is_late])
 def test_damage_in_the_pixels_passes_the_header_check_and_fails_the_decode(name):
     bad = bad_files()[name]
     inspect(*bad[:3])
     assert refusal_of(decode, bad.data) == bad.code
 
 
-@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if bad.code not in ACCEPTED_WITH_WARNING])
+@pytest.mark.parametrize("name", [name for name, bad in bad_files().items() if not bad.is_warned])
 def test_decode_refuses_every_bad_file_whose_name_does_not_matter(name):
     bad = bad_files()[name]
     if bad.code == "type_mismatch":
