@@ -1,6 +1,6 @@
 """A film on its way in: what an upload needs besides its bytes, and how the answer says what became of it.
 
-May import: DRF, `diagnosis.selectors`, `diagnosis.services.intake`, `diagnosis.api.serializers`.
+May import: DRF, `diagnosis.selectors`, `.services.intake`, `.uploads`, `.api.serializers`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from diagnosis import selectors
 from diagnosis.api.serializers import RadiographNewSerializer, StudySentSerializer
 from diagnosis.services.intake import IntakeResult
+from diagnosis.uploads import refuse
 from patients.api.base import validated
 from patients.errors import ApplicationError, error_sentence
 
@@ -46,7 +47,7 @@ def film_received(
     """The film as the intake takes it, and the other checked fields. The key is looked at before any byte is read."""
     key = _idempotency_key(request)
     if not request.headers.get("Content-Length"):  # DRF takes that for an empty body
-        raise ApplicationError("length_mismatch")
+        refuse(request, "length_mismatch")
     fields = validated(serializer_class(data=request.data))
     film = {
         "upload": fields.pop("file"),

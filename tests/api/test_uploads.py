@@ -137,7 +137,7 @@ def test_a_file_over_the_limit(client, patient, settings, media_root):
 
 
 def test_a_body_that_only_says_it_is_multipart(client):
-    assert_problem(send_raw(client, b"\x89PNG" * 100), "file_missing", 400)
+    assert_problem(send_raw(client, b"\x89PNG" * 100), "length_mismatch", 400)
 
 
 def test_bytes_that_differ_from_the_declared_hash(client, patient, media_root):

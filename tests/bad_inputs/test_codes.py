@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {
     "processing_delayed": "tests/bad_inputs/test_faults.py",
     "processing_failed": "tests/diagnosis/test_prepare.py",
-    "mfa_required": "tests/test_accounts.py",
+    "mfa_required": "tests/accounts/test_sign_in.py",
     "reauthentication_required": "tests/accounts/test_stepup.py",
     "not_acceptable": "tests/api/test_access.py",
     "identifier_taken": "tests/api/test_patients.py",
@@ -37,7 +37,7 @@ ELSEWHERE = {
 }
 #: Codes that nothing can bring out in a test, with the reason.
 UNREACHED = {
-    "account_locked": "a page of the sign-in, whose sentence tests/test_accounts.py holds",
+    "account_locked": "a page of the sign-in, whose sentence tests/accounts/test_sign_in.py holds",
     "model_unavailable": "shown on the page of a film that no model can read; no request is refused for it",
     "quality_unusual": "said by the gate's network of films unlike all it has seen; tests/mlcore/test_quality_rates.py",
 }
