@@ -1,4 +1,4 @@
-"""The bad-input table against the table of codes: a new code needs a row, a test elsewhere that names it, or a reason."""
+"""The bad-input table against the codes: each has a row, a test elsewhere that names it, or a reason."""
 
 from __future__ import annotations
 
