@@ -1,6 +1,7 @@
 """How people sign in: nobody signs up by themselves; lock-outs answer in our words; step-up leads away and back.
 
-May import: allauth, Django, `cxrsite.problems`, `patients.stepup`, `patients.sessions`.
+May import: allauth, Django, `cxrsite.problems`, `patients.stepup`, `patients.sessions`,
+`diagnosis.services.locks`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from urllib.parse import urlencode, urlsplit
 from allauth.account.adapter import DefaultAccountAdapter, get_adapter
 from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from allauth.core.internal.httpkit import serialize_request
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django_htmx.http import HttpResponseClientRedirect
 
 from cxrsite import problems
+from diagnosis.services.locks import lock_wait
 from patients.errors import ApplicationError
 from patients.sessions import session_begin, sessions_end
 from patients.stepup import signed_in_recently
@@ -26,6 +29,16 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Wrong passwords are counted by axes alone, in the database; allauth would count them a second time."""
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        """Tries for one name from one address wait for each other: of a hundred at once no more than
+        `AXES_FAILURE_LIMIT` are looked at before the name is locked."""
+        with transaction.atomic():
+            lock_wait(f"sign-in {lockout_username(request, credentials)} {request.META.get('REMOTE_ADDR')}")
+            return super().authenticate(request, **credentials)
 
     def login(self, request: HttpRequest, user: Any) -> None:
         super().login(request, user)

@@ -1,8 +1,8 @@
 """The rules that every API view follows, plugged in by the settings: who you are, strict bodies, strict parameters,
 stable pages.
 
-May import: DRF, knox, django-filter, `cxrsite.problems`, `patients` (access, errors, sessions). What the views of both
-apps share by import lies in `patients/api/base.py`.
+May import: DRF, knox, django-filter, `cxrsite.problems`, `cxrsite.limits`, `patients` (access, errors, sessions).
+What the views of both apps share by import lies in `patients/api/base.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from cxrsite.limits import visitor_count
 from cxrsite.problems import CsrfFailedError
 from patients import access
 from patients.errors import ApplicationError
@@ -33,6 +34,13 @@ from patients.sessions import access_end
 class TokenAuthentication(knox.auth.TokenAuthentication):
     """`Authorization: Token …`; a token that is not even text is an unknown token, and so is that of a person who is
     no longer let in."""
+
+    def authenticate(self, request: Request) -> Any:
+        try:
+            return super().authenticate(request)
+        except exceptions.AuthenticationFailed:
+            visitor_count(request)
+            raise
 
     def authenticate_credentials(self, token: bytes) -> Any:
         if not token.isalnum():
@@ -61,7 +69,10 @@ class ClosedByDefault(permissions.BasePermission):
     """Signed in and active, or nothing. What a person may do is decided by `patients.access`."""
 
     def has_permission(self, request: Request, view: object) -> bool:
-        return bool(request.user and request.user.is_authenticated and request.user.is_active)
+        if request.user and request.user.is_authenticated and request.user.is_active:
+            return True
+        visitor_count(request)
+        return False
 
 
 # --- bodies

@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "cxrsite.middleware.ApplicationErrorMiddleware",
+    "cxrsite.limits.PageLimitsMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -125,8 +126,9 @@ MFA_REQUIRED = bool(env.MFA_REQUIRED)
 STEP_UP_SECONDS = ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 
 AXES_VERBOSE = False
-# Failed sign-ins are counted once, by axes in the database: allauth would count them per process, in its cache.
-ACCOUNT_RATE_LIMITS = {"login_failed": None}
+# Wrong passwords are counted by axes (see `cxrsite.accounts`), wrong codes of a second factor by allauth: so many
+# per person before the right one is refused as well.
+ACCOUNT_RATE_LIMITS = {"login_failed": "5/15m/key"}
 AXES_FAILURE_LIMIT = 5
 AXES_RESET_ON_SUCCESS = True
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -206,11 +208,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": "cxrsite.api.MethodsOnly",
     "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
-    ],
-    "DEFAULT_THROTTLE_RATES": {"anon": "30/min", "user": "1200/min"},
+    "DEFAULT_THROTTLE_CLASSES": ["cxrsite.limits.ApiLimits"],
     "EXCEPTION_HANDLER": "cxrsite.problems.exception_handler",
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(days=90), "AUTH_HEADER_PREFIX": "Token", "AUTO_REFRESH": False}
@@ -241,7 +239,10 @@ for _folder in (Path(FILE_UPLOAD_TEMP_DIR), MEDIA_ROOT, MODEL_ROOT):
     with suppress(OSError):  # a start-up check says it in a sentence
         _folder.mkdir(parents=True, exist_ok=True)
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+# allauth counts wrong codes and remembers used ones here: every web process must know, and Redis may be empty.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cxrsite_cache"}}
+# Requests per minute: `cxrsite.limits` says of what.
+RATE_LIMITS = {"visitor": 60, "person": 1200, "token": 1200, "upload": 600, "search": 300} | env.RATE_LIMITS
 
 MODEL_APPROVALS = env.MODEL_APPROVALS
 INFER_BATCH = env.INFER_BATCH

@@ -24,3 +24,5 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 WHITENOISE_AUTOREFRESH = True
 # Most tests need a model that speaks, not how it came to; those of the two-person rule set it to 2.
 MODEL_APPROVALS = 1
+# A test that is about the shared cache asks for it.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -81,15 +81,6 @@ def test_a_session_without_a_second_factor_is_refused_where_it_is_obligatory(cli
     assert_problem(client_for("operator").get(URL), "mfa_required")
 
 
-def test_too_many_requests_are_told_how_long_to_wait(api_for, monkeypatch):
-    monkeypatch.setattr("rest_framework.throttling.UserRateThrottle.THROTTLE_RATES", {"anon": "1/min", "user": "2/min"})
-    client = api_for("operator")
-    assert [client.get(URL).status_code for _ in range(2)] == [200, 200]
-    response = client.get(URL)
-    assert_problem(response, "rate_limited")
-    assert 0 < int(response.headers["Retry-After"]) <= 60
-
-
 def test_the_api_is_closed_by_default():
     assert [each.__name__ for each in api_settings.DEFAULT_PERMISSION_CLASSES] == ["ClosedByDefault"]
 
