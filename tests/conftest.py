@@ -27,10 +27,10 @@ UserFor = Callable[..., User]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares slow fixtures runs in one process when tests run in several: the whole of `mlcore`, else a file."""
+    """What shares slow fixtures runs in one process when tests run in several: some folders as a whole, else a file."""
     for item in items:
         path = item.path.relative_to(Path(__file__).parent)
-        together = path.parts[0] in ("mlcore", "browser")
+        together = path.parts[0] in ("mlcore", "browser", "faults")
         item.add_marker(pytest.mark.xdist_group(path.parts[0] if together else str(path)))
 
 

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from cxrsite.keeper import die_with_parent
 from tests.faults.designs import NAIVE, OURS
 from tests.faults.plan import KINDS, plan_make
 from tests.faults.report import table
-from tests.faults.site import ROOT, STOP_SECONDS, environment
+from tests.faults.site import ROOT, STOP_SECONDS, environment, own_folder
 
 SEEDS = (1, 2, 3)
 FILMS_PER_SECOND = 2.0
@@ -64,21 +63,13 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     if options.plan:
         return plan_show(options)
-    (ROOT / "var").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=ROOT / "var"))
-    folder.chmod(0o755)
-    reports = []
-    try:
+    with own_folder(keep=options.keep) as folder:
         say("Setting up a site for the runs …")
         world_make(folder / "new")
-        for design in options.designs:
-            for seed in options.seed:
-                reports.append(run_one(folder, design, seed, options))
-    finally:
-        if options.keep:
-            say(f"Kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+        runs = [(design, seed) for design in options.designs for seed in options.seed]
+        reports = [run_one(folder, design, seed, options) for design, seed in runs]
+    if options.keep:
+        say(f"Kept: {folder}")
     print(table(reports))
     if options.json:
         options.json.write_text(json.dumps(reports, indent=2))

@@ -22,6 +22,8 @@ class Design:
     command: tuple[str, ...]
     processes: tuple[Process, ...]
     parts: Mapping[str, str]
+    #: Do workers hold jobs by leases, which end when they are silent?
+    leases: bool
     #: So many seconds without any progress after the last fault, and what is open counts as lost.
     patience: float
 
@@ -36,6 +38,7 @@ OURS = Design(
     command=("manage.py", "up"),
     processes=PROCESSES,
     parts={"web": "web", "prepare": "prepare-worker", "infer": "infer-worker", "sweeper": "sweeper"},
+    leases=True,
     patience=90,
 )
 #: `delay(id)` after the commit, one task does everything, Celery's default settings (`tests/faults/naive.py`).
@@ -45,6 +48,7 @@ NAIVE = Design(
     command=("-m", "tests.faults.naive"),
     processes=(PROCESSES[0], WORKER),
     parts={"web": "web", "prepare": "worker", "infer": "worker"},
+    leases=False,
     patience=30,
 )
 DESIGNS = {design.name: design for design in (OURS, NAIVE)}

@@ -112,9 +112,21 @@ class Injector:
         return _name(process), (seconds, go_on)
 
     def worker_pause(self, pick: float) -> tuple[str, Heal]:
-        """A process that holds jobs: a prepare child, or the infer worker itself where it has no children."""
-        infer = self.site.children("infer") or self.site.mains("infer")
-        return self.pause([*infer, *self.site.children("prepare")], pick, PAUSED_SECONDS)
+        """A process that holds a job, until its lease is long over: a prepare child, or the infer worker itself."""
+        workers = [*(self.site.children("infer") or self.site.mains("infer")), *self.site.children("prepare")]
+        if not self.site.design.leases:
+            return self.pause(workers, pick, PAUSED_SECONDS)
+        process = _choose([each for each in workers if each.pid in self._at_work()], pick)
+        target, heal = self.pause([process], pick, PAUSED_SECONDS)
+        if process.pid not in self._at_work():  # it had just finished
+            heal[1]()
+            raise NothingToHitError
+        return target, heal
+
+    def _at_work(self) -> set[int]:
+        """The processes that hold jobs, as they said when they claimed them."""
+        running = self.site.rows("SELECT worker FROM diagnosis_job WHERE state = 'running'")
+        return {int(worker.split()[-1]) for (worker,) in running}
 
     def redis_empty(self, pick: float) -> tuple[str, None]:
         with redis.Redis(unix_socket_path=str(self.site.sockets / "redis.sock"), socket_timeout=2) as client:

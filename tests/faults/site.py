@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,7 +99,7 @@ class Site:
 
     def server(self, name: str) -> list[psutil.Process]:
         """The process of `postgres` or `redis`."""
-        with suppress(OSError, ValueError, psutil.NoSuchProcess):
+        with suppress(OSError, LookupError, ValueError, psutil.NoSuchProcess):
             found = psutil.Process(int((self.folder / "servers" / f"{name}.pid").read_text().split()[0]))
             return [found] if found.status() != psutil.STATUS_ZOMBIE else []
         return []
@@ -140,6 +142,19 @@ class Site:
             [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment(), capture_output=True, text=True
         )
         return said.returncode, said.stdout + said.stderr
+
+
+@contextmanager
+def own_folder(*, keep: bool = False) -> Iterator[Path]:
+    """A folder for sites, under `var/`: its parents let PostgreSQL's account pass. Gone afterwards."""
+    (ROOT / "var").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=ROOT / "var"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def environment(folder: Path, settings: str) -> dict[str, str]:
