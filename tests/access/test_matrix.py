@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.urls import URLPattern, get_resolver
 
@@ -21,6 +21,7 @@ HOME_ROWS = [(variant, row) for variant, text in [
     ("", table.PAGES + table.API), ("signed", table.SIGNED), ("open", table.OPEN),
 ] for row in rows(text)]  # fmt: skip
 OBJECT_ROWS = [(variant, row) for variant, row in HOME_ROWS if "<" in row.route and "model" not in row.route]
+PROBLEM = "application/problem+json"
 #: May see no patient of the clinic: no answer may hold a patient's name.
 BLIND = {"anonymous", "doctor", "clinicadmin", "system", "client"}
 
@@ -54,6 +55,15 @@ def _films_lie_in_their_place(world: World, settings: Any) -> None:
     settings.MODEL_ROOT = world.model_root
 
 
+def audit_refuses_everything() -> None:
+    """For the rest of the transaction the database takes no event, for real."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET CONSTRAINTS ALL IMMEDIATE; CREATE TRIGGER audit_down BEFORE INSERT ON patients_auditevent"
+            " FOR EACH STATEMENT EXECUTE FUNCTION cxr_refuse_change()"
+        )
+
+
 def name_of(case: Any) -> str:
     variant, row = case
     return f"{variant or 'unsigned'}:{row.method} {row.route}"
@@ -71,9 +81,17 @@ def ask(world: World, role: str, row: Row, side: str, variant: str = "", **optio
 def _ask(world: World, role: str, row: Row, side: Side, variant: str, options: dict[str, Any]) -> HttpResponse:
     if variant == "open":
         type(side.clinic).objects.filter(pk=side.clinic.pk).update(show_unread_results=True)
-    response = world.call(role, row.method, row.route, side, variant=variant, **options)
+    if options.pop("audit_down", False):
+        audit_refuses_everything()
+        response = world.call(role, row.method, row.route, side, variant=variant, **options)
+        response.recorded, response.events = set(), 0
+    else:
+        before = AuditEvent.objects.count()
+        response = world.call(role, row.method, row.route, side, variant=variant, **options)
+        # read here, before the first byte of the body is taken: what is not recorded yet comes too late
+        response.recorded = set(AuditEvent.objects.filter(patient__isnull=False).values_list("patient", flat=True))
+        response.events = AuditEvent.objects.count() - before
     response.body = b"".join(response.streaming_content) if response.streaming else response.content
-    response.recorded = set(AuditEvent.objects.filter(patient__isnull=False).values_list("patient", flat=True))
     return response
 
 
@@ -166,6 +184,19 @@ def test_whoever_is_shown_a_patient_is_recorded(world, case, headers):
         response = ask(world, role, row, "own", variant, **headers)
         if OWN_NAME in response.body.decode(errors="replace") or response.headers["Content-Type"] == "image/png":
             assert world.own.patient.pk in response.recorded, role
+
+
+@pytest.mark.parametrize("case", HOME_ROWS, ids=name_of)
+def test_F27_while_the_audit_is_down_nobody_is_shown_a_patient(world, case):
+    """Whatever leaves a record, and with it everything that shows a patient, answers 503 without a byte of it."""
+    variant, row = case
+    recorded = [role for role in ROLES[1:] if ask(world, role, row, "own", variant).events]
+    for role in {*recorded[:1], *recorded[-1:]}:
+        response = ask(world, role, row, "own", variant, audit_down=True)
+        assert response.status_code == 503, role
+        assert OWN_NAME not in response.body.decode(), role
+        assert response.headers["Content-Type"].split(";")[0] in ("text/html", "text/plain", PROBLEM), role
+        assert response.headers["Retry-After"] == "30", role
 
 
 @pytest.mark.parametrize("route", sorted({row.route for _, row in HOME_ROWS}))
