@@ -33,6 +33,7 @@ urlpatterns = [
     path("admin/r/<path:rest>", RedirectView.as_view(url=reverse_lazy("admin:index"))),
     path("admin/", admin.site.urls),
     path("patients/", include("patients.urls")),
+    path("audit/", include("patients.audit_urls")),
     path("", include("diagnosis.urls")),
     path("api/v1/", include((api, "api"))),
     path("livez", health.livez, name="livez"),

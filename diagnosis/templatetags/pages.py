@@ -62,6 +62,12 @@ def short(value: object) -> str:
 
 
 @register.filter
+def words(name: str) -> str:
+    """The name of a field or code as people write it: `birth year`."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def mrn_first(identifiers: Iterable[PatientIdentifier]) -> list[PatientIdentifier]:
     """The clinic's own number before those of devices and registers."""
     return sorted(identifiers, key=lambda each: (each.system != "MRN", each.system, each.value))
@@ -104,6 +110,7 @@ def menu_of(user: Any) -> list[tuple[str, str]]:
         ("home", "Send a film", roles & set(MATRIX[Action.STUDY_UPLOAD])),
         ("worklist", "Worklist", roles),
         ("patient_list", "Patients", roles & set(MATRIX[Action.PATIENT_VIEW])),
+        ("audit_list", "Audit", roles & {*MATRIX[Action.AUDIT_VIEW], *MATRIX[Action.AUDIT_VIEW_OWN]}),
         ("status", "Status", True),
     ]
     return [(name, words) for name, words, shown in entries if shown]

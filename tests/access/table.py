@@ -44,6 +44,13 @@ GET   /studies/<uuid:study_id>/status/                          302  200  200  2
 POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  404  404  404  404  404
+GET   /audit/                                                   302  403  403  200  200  200  200  403  403  403
+POST  /audit/patient/                                           302  403  403  403  403  403  302  403  403  403
+GET   /audit/patients/<uuid:patient_id>/                        302  403  403  403  404  403  200  404  404  403
+GET   /audit/patients/<uuid:patient_id>/print/                  302  403  403  403  404  403  200  404  404  403
+GET   /audit/patients/<uuid:patient_id>/csv/                    302  403  403  403  404  403  200  404  404  403
+GET   /audit/patients/<uuid:patient_id>/history/                302  403  403  200  404  200  200  404  404  403
+GET   /audit/studies/<uuid:study_id>/history/                   302  403  403  200  404  200  200  404  404  403
 GET   /status/                                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/                                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/<uuid:model_id>/                                  302  200  200  200  200  200  200  200  200  200

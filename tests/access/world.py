@@ -39,7 +39,9 @@ class Side:
     def __init__(self, name: str, clinic: Clinic, radiologist: Any, assigned: Any, sender: Any) -> None:
         self.clinic = clinic
         self.sender = sender
-        self.patient = factories.patient_make(clinic, name, mrn="7001", birth_year=1961, created_by=sender)
+        self.patient = factories.patient_make(
+            clinic, name, mrn="7001", abha_number=f"abha {clinic.code}", birth_year=1961, created_by=sender
+        )
         self.model = factories.model_version_make()
         self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
         self.unsigned = self._study(assigned)
@@ -170,6 +172,7 @@ def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         "POST /": {"patient": str(side.patient.pk)},
         "POST /send/patient/": {"query": "person"},
         "POST /patients/": {"query": "person"},
+        "POST /audit/patient/": {"number": side.patient.abha_number},
         "POST /patients/new/": person,
         "POST /patients/<uuid:patient_id>/edit/": same_person,
         "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
