@@ -15,7 +15,7 @@ PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing c
 	/^ERROR|^ *error|No space left/ { print; fflush() }'
 
 
-.PHONY: help run study test faults lint
+.PHONY: help run study test faults lint scan
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: $(VENV)/.dev ## Check style, templates, types and migrations
 	@$(BIN)/djlint --quiet --lint templates
 	@$(BIN)/mypy
 	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@LOG_LEVEL=WARNING $(BIN)/python manage.py lintmigrations --settings=cxrsite.settings.test --quiet ok ignore
+
+scan: $(VENV)/.dev ## Look for bad habits, secrets and known holes; write the bill of materials to var/sbom.json
+	@$(BIN)/python .ci/scan
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then \

@@ -74,7 +74,7 @@ def tables() -> dict[str, int]:
         names = [name for (name,) in cursor.fetchall()]
         counts = {}
         for name in names:
-            cursor.execute(f"SELECT count(*) FROM {connection.ops.quote_name(name)}")  # noqa: S608  PostgreSQL's names
+            cursor.execute(f"SELECT count(*) FROM {connection.ops.quote_name(name)}")  # noqa: S608  # nosec B608
             counts[name] = int(cursor.fetchone()[0])
     return counts
 
@@ -84,7 +84,7 @@ def in_use() -> bool:
     known = set(connection.introspection.table_names())
     with connection.cursor() as cursor:
         for name in known & set(SIGNS_OF_USE):
-            cursor.execute(f"SELECT EXISTS (SELECT FROM {connection.ops.quote_name(name)})")  # noqa: S608  our own names
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {connection.ops.quote_name(name)})")  # noqa: S608  # nosec B608
             if cursor.fetchone()[0]:
                 return True
     return False

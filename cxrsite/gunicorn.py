@@ -66,6 +66,6 @@ graceful_timeout = 25
 keepalive = 5
 max_requests = 5000
 max_requests_jitter = 500
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  heartbeat files, not data
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # heartbeat files, not data  # noqa: S108  # nosec B108
 logger_class = SiteLogger
 control_socket_disable = True

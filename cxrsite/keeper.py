@@ -216,7 +216,7 @@ def _postgres_account(programs: Path, data: Path, sockets: Path) -> str:
     try:
         pwd.getpwnam(POSTGRES_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--shell", "/bin/sh", POSTGRES_USER], check=True)  # noqa: S607
+        subprocess.run(["useradd", "--system", "--shell", "/bin/sh", POSTGRES_USER], check=True)  # noqa: S607  # nosec B607
     for path in programs.rglob("*"):
         mode = path.lstat().st_mode
         wanted = 0o055 if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else 0o044

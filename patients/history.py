@@ -72,6 +72,6 @@ def history_begin(apps: Any, schema_editor: Any, app_label: str) -> None:
         columns = [field.column for field in history._meta.fields if not field.name.startswith("pgh_")]
         names = ", ".join(f'"{column}"' for column in columns)
         schema_editor.execute(
-            f'INSERT INTO "{history._meta.db_table}" (pgh_created_at, pgh_label, pgh_obj_id, {names})'  # noqa: S608
+            f'INSERT INTO "{history._meta.db_table}" (pgh_created_at, pgh_label, pgh_obj_id, {names})'  # noqa: S608  # nosec B608
             f' SELECT now(), \'found\', "{tracked_table.pk.column}", {names} FROM "{tracked_table.db_table}"'
         )

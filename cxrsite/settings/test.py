@@ -22,6 +22,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # Each test client would otherwise read the whole static folder anew.
 WHITENOISE_AUTOREFRESH = True
+# `make lint` reads migrations with it.
+INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
 # Most tests need a model that speaks, not how it came to; those of the two-person rule set it to 2.
 MODEL_APPROVALS = 1
 # A test that is about the shared cache asks for it.

@@ -120,4 +120,4 @@ def _inline(picture: Picture) -> Any:
     from markupsafe import Markup, escape
 
     rest = picture.svg.split("<svg", 1)[1]
-    return Markup(f'<svg role="img" aria-label="{escape(picture.alt)}"{rest}')  # noqa: S704 - our own drawing
+    return Markup(f'<svg role="img" aria-label="{escape(picture.alt)}"{rest}')  # our own drawing  # noqa: S704  # nosec B704

@@ -87,7 +87,7 @@ def banner() -> str:
     return "\n".join(lines)
 
 
-LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104  compared, not bound
+LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0")  # compared, not bound  # noqa: S104  # nosec B104
 
 
 def refuse_taken_port(host: str, port: int) -> None:
