@@ -9,6 +9,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cxrsite.settings.local")
     from django.core.management import execute_from_command_line
 
+    from patients.actor import SYSTEM, process_acts_as
+
+    process_acts_as(SYSTEM)
     execute_from_command_line(sys.argv)
 
 

@@ -1,8 +1,8 @@
 """The rules that every API view follows, plugged in by the settings: who you are, strict bodies, strict parameters,
 stable pages.
 
-May import: DRF, knox, django-filter, `cxrsite.problems`, `cxrsite.limits`, `patients` (access, errors, sessions).
-What the views of both apps share by import lies in `patients/api/base.py`.
+May import: DRF, knox, django-filter, `cxrsite.problems`, `cxrsite.limits`, and of `patients` access, actor, errors,
+sessions. What the views of both apps share by import lies in `patients/api/base.py`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,24 @@ from rest_framework.utils.urls import replace_query_param
 
 from cxrsite.limits import visitor_count
 from cxrsite.problems import CsrfFailedError
-from patients import access
+from patients import access, actor
 from patients.errors import ApplicationError
 from patients.sessions import access_end
 
 # --- who you are
 
 
-class TokenAuthentication(knox.auth.TokenAuthentication):
+class TellsTheDatabase:
+    """Whoever is known from here on is who acts in the database, too."""
+
+    def authenticate(self, request: Request) -> Any:
+        known = super().authenticate(request)  # type: ignore[misc]
+        if known is not None:
+            actor.act_as(actor.person(known[0]))
+        return known
+
+
+class TokenAuthentication(TellsTheDatabase, knox.auth.TokenAuthentication):
     """`Authorization: Token …`; a token that is not even text is an unknown token, and so is that of a person who is
     no longer let in."""
 
@@ -52,7 +62,7 @@ class TokenAuthentication(knox.auth.TokenAuthentication):
         return user, row
 
 
-class SessionAuthentication(authentication.SessionAuthentication):
+class SessionAuthentication(TellsTheDatabase, authentication.SessionAuthentication):
     """A signed-in browser, with the token of its page on every change."""
 
     def authenticate_header(self, request: object) -> str:

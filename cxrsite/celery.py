@@ -26,5 +26,8 @@ def prove_configuration(**kwargs: object) -> None:
     """A worker that could not do its work says why and does not start."""
     from django.core.checks import run_checks
 
+    from patients.actor import SYSTEM, process_acts_as
+
+    process_acts_as(SYSTEM)
     if errors := [str(message) for message in run_checks(databases=["default"]) if message.is_serious()]:
         raise SystemExit("\n".join(errors))

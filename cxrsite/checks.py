@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 
 OLDEST_POSTGRESQL = 150_000
 
@@ -49,6 +49,48 @@ def bundled_model_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage
             id="cxr.W001",
         )
     ]
+
+
+@register(Tags.database)
+def row_security_binds_us(
+    app_configs: Any, databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The second wall holds only against a login that owns no table and cannot walk past it."""
+    if not databases or connection.settings_dict["USER"] != settings.DATABASES[DEFAULT_DB_ALIAS]["USER"]:
+        return []  # the owner's own connection, during set-up
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_LOGIN)
+            login, unbound = cursor.fetchone()
+            cursor.execute(_WALLS)
+            (standing,) = cursor.fetchone()
+    except DatabaseError:
+        return []  # said by `postgresql_is_recent`
+    kind = Warning if settings.ONE_DATABASE_LOGIN_WILL_DO else Error
+    problems: list[CheckMessage] = []
+    if unbound:
+        problems.append(
+            kind(
+                f"PostgreSQL's row security does not bind {login}: it is a superuser or owns the tables.",
+                hint="Give the site a login of its own in DATABASE_URL and the owner's in DATABASE_OWNER_URL.",
+                id="cxr.E004",
+            )
+        )
+    if not standing:
+        hint = "Run `manage.py setup`."
+        problems.append(kind("PostgreSQL's row security is not set up.", hint=hint, id="cxr.E005"))
+    return problems
+
+
+_LOGIN = """
+SELECT current_user, rolsuper OR rolbypassrls OR pg_has_role(relowner, 'MEMBER')
+  FROM pg_roles LEFT JOIN pg_class ON pg_class.oid = to_regclass('patients_patient') WHERE rolname = current_user
+"""
+_WALLS = """
+SELECT coalesce(bool_and(relrowsecurity AND relforcerowsecurity AND EXISTS (
+           SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polname = 'cxr_select')), false)
+  FROM pg_class WHERE oid = to_regclass('patients_patient')
+"""
 
 
 @register(Tags.database)

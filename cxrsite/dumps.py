@@ -1,7 +1,7 @@
 """The database as one file: PostgreSQL's own `pg_dump` and `pg_restore`, and what must be known around them.
 
-May import: Django's connection, `cxrsite.keeper` (where the embedded server's programs lie), `cxrsite.settings.env`.
-`cxrsite.backup` and `cxrsite.restore` call it.
+Run within `cxrsite.database.as_owner`. May import: Django's connection, `patients.actor`, `cxrsite.keeper` (where the
+embedded server's programs lie), `cxrsite.settings.env`. `cxrsite.backup` and `cxrsite.restore` call it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django.db import connection, transaction
 
 from cxrsite.keeper import postgres_programs
 from cxrsite.settings import env
+from patients.actor import SYSTEM
 
 #: A migration that holds a table is waited for so long, then the backup gives up and says so.
 LOCK_WAIT = "60s"
@@ -56,7 +57,7 @@ def database_dump(target: Path, *, moment: str) -> None:
     Raises DumpError.
     """
     options = ["--format=custom", "--compress=none", f"--snapshot={moment}", f"--lock-wait-timeout={LOCK_WAIT}"]
-    _run("pg_dump", *options, f"--file={target}")
+    _run("pg_dump", *options, "--enable-row-security", f"--file={target}")
 
 
 def database_load(source: Path) -> None:
@@ -64,7 +65,15 @@ def database_load(source: Path) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     name = connection.settings_dict["NAME"]
-    _run("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", f"--dbname={name}", str(source))
+    _run(
+        "pg_restore",
+        "--single-transaction",
+        "--exit-on-error",
+        "--no-owner",
+        "--no-acl",
+        f"--dbname={name}",
+        str(source),
+    )
 
 
 def tables() -> dict[str, int]:
@@ -111,6 +120,7 @@ def _run(program: str, *options: str) -> None:
     login = connection.get_connection_params()
     variables = {variable: str(login[name]) for name, variable in _LIBPQ.items() if login.get(name)}
     command = [_path(program), *options]
+    variables["PGOPTIONS"] = f"-c cxr.actor={SYSTEM}"  # row security binds an owner who is no superuser
     done = subprocess.run(command, env={"LC_ALL": "C", **variables}, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]

@@ -24,6 +24,8 @@ from cxrsite.settings import env
 
 START_SECONDS = 90
 DATABASE = "cxrsite"
+#: Made by set-up; row security binds it.
+APPLICATION_LOGIN = "cxr_app"
 #: UNIX allows 107 bytes; PostgreSQL adds `.s.PGSQL.5432`, Redis `redis.sock`.
 LONGEST_SOCKET_FOLDER = 90
 
@@ -66,11 +68,11 @@ class EmbeddedServer:
         """Does this process use the server?"""
         return self._use is not None
 
-    def url(self) -> str:
+    def url(self, login: str = "postgres") -> str:
         folder = socket_folder()
         if self.name == "redis":
             return f"redis+socket://{folder / 'redis.sock'}"
-        return f"postgres://postgres@/{DATABASE}?host={quote(str(folder))}"
+        return f"postgres://{login}@/{DATABASE}?host={quote(str(folder))}"
 
     def ensure(self) -> str:
         """Become a user, start the keeper if nobody has, wait until the server answers; the server's URL.
@@ -126,8 +128,16 @@ REDIS = EmbeddedServer("redis", "Redis")
 
 
 def database_url() -> str:
-    """`DATABASE_URL`, or the URL of the embedded PostgreSQL, started if need be."""
-    return env.DATABASE_URL or POSTGRES.ensure()
+    """`DATABASE_URL`, or the URL of the application's login at the embedded PostgreSQL, started if need be."""
+    if env.DATABASE_URL:
+        return env.DATABASE_URL
+    POSTGRES.ensure()
+    return POSTGRES.url(APPLICATION_LOGIN)
+
+
+def owner_url() -> str:
+    """`DATABASE_OWNER_URL`, or the same login as the application's, or the embedded PostgreSQL's own."""
+    return env.DATABASE_OWNER_URL or env.DATABASE_URL or POSTGRES.ensure()
 
 
 def redis_url() -> str:

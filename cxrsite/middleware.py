@@ -1,6 +1,6 @@
 """Per-request wiring: the request's reference, the second-factor rule, and coded errors on pages.
 
-May import: Django, `patients.context`, `patients.errors`, `cxrsite.problems`, `cxrsite.accounts`.
+May import: Django, `cxrsite.problems`, `cxrsite.accounts`, and of `patients`: access, actor, context, errors.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from structlog.contextvars import bound_contextvars
 
 from cxrsite import problems
 from cxrsite.accounts import sign_in_again
+from patients import actor
+from patients.access import is_system_admin
 from patients.context import RequestContext, set_current_request
 from patients.errors import ApplicationError
 
@@ -85,6 +87,27 @@ class HistoryContextMiddleware(HistoryMiddleware):
 
     def get_context(self, request: HttpRequest) -> dict[str, Any]:
         return {"user": request.user.pk, "request": request.request_id}
+
+
+class ActorMiddleware:
+    """Tells the database who asks: nobody until a page knows its person, nobody again at the end.
+
+    A system administrator reads across clinics in the administration only. The API tells by itself (`cxrsite.api`).
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with actor.acting_as(actor.NOBODY):
+            return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        if not getattr(view, "login_required", True):
+            return
+        administration = request.resolver_match is not None and "admin" in request.resolver_match.app_names
+        as_administrator = administration and is_system_admin(request.user)
+        actor.act_as((actor.administrator if as_administrator else actor.person)(request.user))
 
 
 class MfaRequiredMiddleware:

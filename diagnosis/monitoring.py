@@ -1,7 +1,7 @@
 """Is the system working? Workers, queues, sweeper, storage in counts, and the alerts that a person should act on.
 
 The one source of `/status/`, the API's status and the metrics; no patient data. May import: Django, redis,
-`diagnosis.models`, `diagnosis.wording`. Goes to: views, api, metrics.
+`diagnosis.models`, `diagnosis.wording`, `patients.actor`. Goes to: views, api, metrics.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from diagnosis.models import Job, ModelVersion, Worker
 from diagnosis.wording import STAGES
+from patients.actor import SYSTEM, acting_as
 
 #: A worker that has not written its row, and a sweeper that has not swept, for this long is taken for dead.
 SILENT_SECONDS = 30
@@ -49,6 +50,7 @@ SENTENCES: dict[str, str] = {
 }
 
 
+@acting_as(SYSTEM)
 def status_read() -> dict[str, Any]:
     """Who works, what waits and for how long, which model speaks. Counts only, no patient data.
 
@@ -67,6 +69,7 @@ def status_read() -> dict[str, Any]:
     }
 
 
+@acting_as(SYSTEM)
 def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
     """What a person should act on now, first things first: two queries beside those of `status`, which is read here
     unless the caller has it."""

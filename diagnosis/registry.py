@@ -1,6 +1,7 @@
 """What is read of model versions: all of them, the one that a name means, and how a version on trial does.
 
-Counts and names only, no patient data. May import: Django, `diagnosis.models`. Goes to: views, admin, commands.
+Counts and names only, no patient data. May import: Django, `diagnosis.models`, `patients.actor`. Goes to: views, admin,
+commands.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Value, When
 
 from diagnosis.models import Finding, Job, ModelVersion
+from patients.actor import SYSTEM, acting_as
 
 
 def models_read() -> QuerySet[ModelVersion]:
@@ -32,6 +34,7 @@ def models_named(text: str) -> list[ModelVersion]:
     return list(models_read().filter(meant))
 
 
+@acting_as(SYSTEM)
 def trial_compared(model: ModelVersion) -> list[dict[str, Any]]:
     """What a version said on trial beside what the active one said of the same films, label by label: one query.
 
@@ -61,6 +64,7 @@ def trial_compared(model: ModelVersion) -> list[dict[str, Any]]:
     return [row | {"agreement": (row["both"] + row["neither"]) / row["films"]} for row in rows]
 
 
+@acting_as(SYSTEM)
 def trial_progress(model: ModelVersion) -> dict[str, int]:
     """How many films a version has read on trial, how many wait for it, and where it failed: one query."""
 

@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
 from patients import access
+from patients.actor import SYSTEM, acting_as
 from patients.models import Clinic, Membership, Patient, User
 
 #: What is said where a film may be seen and its result may not.
@@ -248,9 +249,10 @@ def label_title(model: ModelVersion, label: str) -> str:
     return titles.get(label, label.capitalize())
 
 
-# --- the queue
+# --- the queue, counted over every clinic: the system counts
 
 
+@acting_as(SYSTEM)
 def queue_places(jobs: Iterable[Job]) -> dict[UUID, int]:
     """The place of each waiting job in the queue of its kind (1 = next), by job id; others are left out: one query."""
     before = (

@@ -7,19 +7,25 @@ session and by token. Roles are those of `patients.models.Role`, and `system` fo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import time_machine
+from django.conf import settings as settings_of_django
 from django.core.cache import cache
+from django.core.management.commands import flush
 from django.db import connection
+from django.db.backends.postgresql.creation import DatabaseCreation
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
+from cxrsite.database import as_owner
+from patients.actor import SYSTEM, process_acts_as
 from patients.models import Clinic, Patient, User
 from tests import factories
 
@@ -34,16 +40,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(path.parts[0] if together else str(path)))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _flush_may_truncate_the_audit() -> Any:
-    """Tests that commit are cleaned up by TRUNCATE, which the audit's trigger refuses; the clean-up alone may."""
-    original = DatabaseOperations.sql_flush
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+    """Every test runs with the application's own login, so that row security holds in it; the test itself acts as the
+    system, its requests as whoever is signed in. The owner alone makes, empties and drops the test database. Tests that
+    commit are cleaned up by TRUNCATE, which the audit's trigger refuses; the clean-up alone may."""
+    process_acts_as(SYSTEM)
+    sql_flush = DatabaseOperations.sql_flush
 
-    def sql_flush(self: DatabaseOperations, *args: Any, **kwargs: Any) -> list[str]:
-        return ["SET LOCAL session_replication_role = replica;", *original(self, *args, **kwargs)]
+    def past_triggers(self: DatabaseOperations, *args: Any, **kwargs: Any) -> list[str]:
+        return ["SET LOCAL session_replication_role = replica;", *sql_flush(self, *args, **kwargs)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
+        patch.setattr(DatabaseOperations, "sql_flush", past_triggers)
+        for owner, name in (
+            (flush.Command, "handle"),
+            (DatabaseCreation, "create_test_db"),
+            (DatabaseCreation, "destroy_test_db"),
+        ):
+            patch.setattr(owner, name, as_owner()(getattr(owner, name)))
         yield
 
 
@@ -142,13 +157,33 @@ def foreign_patient(other_clinic: Clinic) -> Patient:
 
 
 @pytest.fixture
-def audit_down(db: None) -> None:
+def database_owner(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The whole test, its own transaction included, runs as the owner: `pytest.mark.usefixtures("database_owner")`."""
+    with django_db_blocker.unblock(), as_owner():
+        yield
+
+
+@pytest.fixture
+def owner_cursor(db: None) -> Iterator[Any]:
+    """A connection of the owner's own, which commits at once and does not see what the test has not committed."""
+    owner = connection.get_connection_params() | {
+        "user": settings_of_django.DATABASE_OWNER["USER"],
+        "password": settings_of_django.DATABASE_OWNER["PASSWORD"],
+    }
+    with contextlib.closing(psycopg2.connect(**owner)) as raw:
+        raw.autocommit = True
+        with raw.cursor() as cursor:
+            cursor.execute("SELECT set_config('cxr.actor', 'system', false)")
+            yield cursor
+
+
+@pytest.fixture
+def audit_down(owner_cursor: Any) -> Iterator[None]:
     """The database refuses every new audit event, for real, until the end of the test."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TRIGGER audit_down BEFORE INSERT ON patients_auditevent"
-            " FOR EACH ROW EXECUTE FUNCTION cxr_refuse_change()"
-        )
+    login = connection.settings_dict["USER"]
+    owner_cursor.execute(f"REVOKE INSERT ON patients_auditevent FROM {login}")
+    yield
+    owner_cursor.execute(f"GRANT INSERT ON patients_auditevent TO {login}")
 
 
 @pytest.fixture

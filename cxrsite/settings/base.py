@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "cxrsite.sessions.SessionLimitsMiddleware",
     "cxrsite.middleware.HistoryContextMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "cxrsite.middleware.ActorMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "cxrsite.middleware.MfaRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -94,6 +95,9 @@ TEMPLATES = [
         },
     }
 ]
+
+# Where one login serves for everything, row security does not bind it: an error, except on one's own computer.
+ONE_DATABASE_LOGIN_WILL_DO = False
 
 AUTH_USER_MODEL = "patients.User"
 AUTHENTICATION_BACKENDS = [

@@ -18,6 +18,7 @@ if _env_file.is_file():
 
 SECRET_KEY: str = _env.str("SECRET_KEY", default="")
 DATABASE_URL: str = _env.str("DATABASE_URL", default="")
+DATABASE_OWNER_URL: str = _env.str("DATABASE_OWNER_URL", default="")
 REDIS_URL: str = _env.str("REDIS_URL", default="")
 ALLOWED_HOSTS: list[str] = _env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = _env.list("CSRF_TRUSTED_ORIGINS", default=[])

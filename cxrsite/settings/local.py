@@ -30,4 +30,6 @@ def _local_secret() -> str:
 SECRET_KEY = env.SECRET_KEY or _local_secret()
 ALLOWED_HOSTS = env.ALLOWED_HOSTS or ["*"]
 DATABASES = {"default": env.database_config(embedded.database_url())}
+DATABASE_OWNER = env.database_config(embedded.owner_url())
+ONE_DATABASE_LOGIN_WILL_DO = True
 CELERY_BROKER_URL = embedded.redis_url()

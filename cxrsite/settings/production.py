@@ -23,6 +23,7 @@ if missing := [name for name in NEEDED if not getattr(env, name)]:
     )
 
 DATABASES = {"default": env.database_config(env.DATABASE_URL)}
+DATABASE_OWNER = env.database_config(env.DATABASE_OWNER_URL or env.DATABASE_URL)
 CELERY_BROKER_URL = env.REDIS_URL
 MFA_REQUIRED = env.MFA_REQUIRED is not False
 

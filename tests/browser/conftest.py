@@ -84,7 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def _environment(folder: Path, port: int) -> dict[str, str]:
     """This process's environment without the tests' settings and servers."""
-    own = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL"}
+    own = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"}
     given = {name: value for name, value in os.environ.items() if name not in own}
     return given | {"VAR_DIR": str(folder), "PORT": str(port)}
 

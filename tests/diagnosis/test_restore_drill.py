@@ -18,6 +18,7 @@ from django.db import connection
 from django.test import Client
 
 from cxrsite import backup, dumps
+from cxrsite.database import as_owner
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Prediction, Radiograph
 from diagnosis.services.infer import infer_waiting
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def another_database() -> Iterator[None]:
     here, there = connection.settings_dict["NAME"], f"drill_{uuid.uuid4().hex[:8]}"
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {there} TEMPLATE template0")
     connection.close()
     connection.settings_dict["NAME"] = there
@@ -48,7 +49,7 @@ def another_database() -> Iterator[None]:
     finally:
         connection.close()
         connection.settings_dict["NAME"] = here
-        with connection.cursor() as cursor:
+        with as_owner(), connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {there} WITH (FORCE)")
 
 

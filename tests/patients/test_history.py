@@ -95,8 +95,9 @@ def test_a_refused_change_leaves_no_version(patient, user_for):
     assert len(history_of(report)) == 1
 
 
+@pytest.mark.usefixtures("database_owner")
 @pytest.mark.parametrize("statement", ["UPDATE {} SET pgh_label = ''", "DELETE FROM {}", "TRUNCATE {}"])
-def test_no_history_can_be_rewritten(patient, user_for, statement):
+def test_not_even_the_owner_rewrites_a_history(patient, user_for, statement):
     study = factories.study_make(patient)
     factories.predicted_film_make(study)
     factories.report_make(study, user_for("radiologist"))

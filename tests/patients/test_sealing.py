@@ -19,6 +19,8 @@ from patients.models import AuditEvent, AuditSeal
 from patients.sealing import audit_head, audit_keep_sealed, audit_seal
 from tests.factories import user_make
 
+pytestmark = pytest.mark.usefixtures("database_owner")
+
 #: For each column of the audit, one byte or one reference that a database superuser could change.
 TAMPERED = {
     "id": "id + 1000000",

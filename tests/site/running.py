@@ -36,6 +36,7 @@ def environment(var_dir: Path, **more: str) -> dict[str, str]:
         **os.environ,
         "VAR_DIR": str(var_dir),
         "DATABASE_URL": "",
+        "DATABASE_OWNER_URL": "",
         "REDIS_URL": "",
         "DJANGO_SETTINGS_MODULE": "cxrsite.settings.local",
         **more,

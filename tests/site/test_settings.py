@@ -22,13 +22,14 @@ COMPLETE = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "ALLOWED_HOSTS": "xray.example.org",
 }
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+_COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSE, SITE = _COMPOSE["services"], _COMPOSE["x-site"]
 
 
 def python(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Python with production settings and nothing in the environment but what is given."""
     base = {name: os.environ[name] for name in ("PATH", "HOME", "VAR_DIR", "LANG") if name in os.environ}
-    empty = dict.fromkeys([*COMPLETE, "CSRF_TRUSTED_ORIGINS"], "")
+    empty = dict.fromkeys([*COMPLETE, "DATABASE_OWNER_URL", "CSRF_TRUSTED_ORIGINS"], "")
     return subprocess.run(
         [sys.executable, *args],
         cwd=ROOT,
@@ -88,7 +89,14 @@ def test_env_example_explains_exactly_the_variables_that_are_read() -> None:
 def test_compose_runs_the_commands_of_up(process: Any) -> None:
     service = COMPOSE[process.name]
     assert tuple(service["command"]) == process.command
-    assert service["environment"] == {**COMPOSE["setup"]["environment"], **process.environment}
+    assert service["environment"] == {**SITE["environment"], **process.environment}
+
+
+@pytest.mark.parametrize("name", [name for name in COMPOSE if name not in ("setup", "postgres")])
+def test_only_set_up_is_given_the_owner_of_the_tables(name: str) -> None:
+    told = {**(SITE if "environment" not in COMPOSE[name] else COMPOSE[name])["environment"]}
+    assert not [value for value in told.values() if "POSTGRES_PASSWORD" in value]
+    assert "POSTGRES_PASSWORD" in COMPOSE["setup"]["environment"]["DATABASE_OWNER_URL"]
 
 
 def test_compose_runs_the_gpu_worker_with_the_command_of_the_cpu_worker() -> None:

@@ -1,6 +1,6 @@
 """`manage.py backup DIR`: database, films and models into one folder, while the site runs.
 
-May import: `cxrsite.backup`, `cxrsite.dumps`.
+May import: `cxrsite.backup`, `cxrsite.database`, `cxrsite.dumps`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.core.management import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
 from cxrsite.backup import BackupError, backup_make
+from cxrsite.database import as_owner
 from cxrsite.dumps import DumpError
 
 EPILOG = """\
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             help="hard-link films, do not copy them: for a folder on the same disk that is sent elsewhere at once",
         )
 
+    @as_owner()
     def handle(self, *args: Any, folder: Path, link: bool, **options: Any) -> None:
         try:
             made = backup_make(folder.absolute(), link=link, say=self._say)

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, call_command
 
 from cxrsite.backup import BackupError
+from cxrsite.database import as_owner
 from cxrsite.dumps import DumpError
 from cxrsite.restore import backup_restore
 
@@ -39,6 +40,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path, metavar="DIR")
 
+    @as_owner()
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         try:
             done = backup_restore(folder.absolute(), say=self._say)

@@ -1,6 +1,7 @@
 """`manage.py setup`: everything between installing the program and starting its processes.
 
-Migrations, static files, start-up checks, the bundled model. Safe to repeat. May import: `diagnosis.services`.
+Migrations and the database's second wall, as the owner; static files, start-up checks, the bundled model. Safe to
+repeat. May import: `cxrsite.database`, `diagnosis.services`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import BaseCommand, CommandError, call_command
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DEFAULT_DB_ALIAS
 
+from cxrsite.database import application_login_prepare, as_owner
+from cxrsite.management.commands.migrate import unapplied
 from diagnosis.services.models import bundled_register
 from mlcore.contracts import ModelIntegrityError
 
@@ -25,12 +27,15 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with StringIO() as nothing_found:
-            call_command("check", databases=[DEFAULT_DB_ALIAS], stdout=nothing_found)
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-        if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            self._step(f"Bringing the database up to date ({len(plan)} migrations) …")
+        with as_owner():
+            self._check()
+            count = unapplied()
+            if not count:
+                application_login_prepare()
+        if count:
+            self._step(f"Bringing the database up to date ({count} migrations) …")
             call_command("migrate", interactive=False, verbosity=0)
+        self._check()
         self._collect_static()
         try:
             model = bundled_register()
@@ -38,6 +43,10 @@ class Command(BaseCommand):
             raise CommandError(f"The bundled model cannot be used: {error}. Install the program again.") from error
         if model:
             self._step(f"Model: {model}")
+
+    def _check(self) -> None:
+        with StringIO() as nothing_found:
+            call_command("check", databases=[DEFAULT_DB_ALIAS], stdout=nothing_found)
 
     def _collect_static(self) -> None:
         """Collect when a file has changed since the last time; compressing them all takes seconds."""

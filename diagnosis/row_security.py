@@ -1,0 +1,75 @@
+"""The second wall's table: which rows of both apps are whose. `patients/row_security.py` explains and applies it.
+
+Coarser than `visible_to` on purpose: whoever works at a clinic passes for all of its rows, a referring doctor for the
+patients of referred films. May import: `patients.row_security`.
+"""
+
+from __future__ import annotations
+
+from patients.row_security import OF_OWN_CLINIC, SYSTEM_ONLY, Rows
+
+_AT_CLINICS = "%s.clinic_id = ANY ((SELECT cxr_clinics())::uuid[])"
+_STUDY = "EXISTS (SELECT FROM diagnosis_study s WHERE s.id = {table}.study_id"
+_FILM = "EXISTS (SELECT FROM diagnosis_radiograph r WHERE r.id = {table}.radiograph_id"
+
+#: The row that this one hangs on is one that the person may read …
+_OF_READABLE_STUDY, _OF_READABLE_FILM = f"{_STUDY})", f"{_FILM})"
+_OF_REFERRED_PATIENT = "{table}.%s IN (SELECT cxr_patients_referred_to(cxr_person(), cxr_referral_clinics()))"
+#: … or belongs to a clinic where the person works; the two agree on the clinic.
+_OF_OWN_PATIENT = (
+    OF_OWN_CLINIC
+    + " AND EXISTS (SELECT FROM patients_patient p WHERE p.id = {table}.patient_id AND p.clinic_id = {table}.clinic_id)"
+)
+_OF_OWN_STUDY = f"{OF_OWN_CLINIC} AND {_STUDY} AND s.clinic_id = {{table}}.clinic_id)"
+_AT_OWN_STUDY = f"{_STUDY} AND {_AT_CLINICS % 's'})"
+_AT_OWN_FILM = f"{_FILM} AND {_AT_CLINICS % 'r'})"
+
+_BY_THE_PERSON = "{table}.user_id = (SELECT cxr_person())"
+_OWN_KEY = f"{_BY_THE_PERSON} AND {OF_OWN_CLINIC}"
+#: An event about nobody's record: a sign-in, a refused address.
+_ABOUT_NO_PATIENT = "({table}.clinic_id IS NULL AND {table}.patient_id IS NULL)"
+
+RULES: dict[str, Rows] = {
+    "patients.Patient": Rows(
+        select=f"{OF_OWN_CLINIC} OR {_OF_REFERRED_PATIENT % 'id'}", insert=OF_OWN_CLINIC, update=OF_OWN_CLINIC
+    ),
+    "patients.PatientIdentifier": Rows(
+        select=f"{OF_OWN_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}",
+        insert=_OF_OWN_PATIENT,
+        update=_OF_OWN_PATIENT,
+        delete=OF_OWN_CLINIC,
+    ),
+    "patients.AuditEvent": Rows(
+        select=f"{OF_OWN_CLINIC} OR {_BY_THE_PERSON} OR {_ABOUT_NO_PATIENT}",
+        insert=f"(SELECT cxr_reads_all()) OR {_BY_THE_PERSON} OR {_ABOUT_NO_PATIENT}",
+    ),
+    "patients.AuditSeal": Rows(select=SYSTEM_ONLY, insert=SYSTEM_ONLY),
+    "diagnosis.Study": Rows(
+        select=f"{OF_OWN_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}",
+        insert=_OF_OWN_PATIENT,
+        update=_OF_OWN_PATIENT,
+    ),
+    "diagnosis.Radiograph": Rows(
+        select=f"{OF_OWN_CLINIC} OR {_OF_READABLE_STUDY}", insert=_OF_OWN_STUDY, update=_OF_OWN_STUDY
+    ),
+    # An administrator, too, may ask for another try.
+    "diagnosis.Job": Rows(
+        select=_OF_READABLE_FILM, insert=_AT_OWN_FILM, update=f"(SELECT cxr_reads_all()) OR {_AT_OWN_FILM}"
+    ),
+    "diagnosis.Prediction": Rows(select=_OF_READABLE_FILM, insert=SYSTEM_ONLY),
+    "diagnosis.Finding": Rows(
+        select="EXISTS (SELECT FROM diagnosis_prediction p WHERE p.id = {table}.prediction_id)", insert=SYSTEM_ONLY
+    ),
+    "diagnosis.Report": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY, update=_AT_OWN_STUDY),
+    "diagnosis.UploadKey": Rows(select=_OWN_KEY, insert=_OWN_KEY, delete=SYSTEM_ONLY),
+}
+
+#: Leads to a clinic and holds nothing of a patient.
+EXEMPT: dict[str, str] = {
+    "patients.Clinic": "names and settings of clinics; without them no membership can be shown",
+    "patients.Membership": "who works where; the policies themselves read it",
+    "diagnosis.OperatingPoint": "thresholds of a model at a clinic",
+}
+
+#: Without patient data, and never changed.
+APPEND_ONLY = frozenset({"diagnosis.ModelChange"})
