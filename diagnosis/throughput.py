@@ -1,7 +1,7 @@
 """How fast films went through lately, and whether anything moves at all: for `/metrics` and `/progressz`.
 
-Counts and times only, no patient data; the database's clock. May import: Django, `diagnosis.models`. Goes to: health
-addresses and metrics.
+Counts and times only, no patient data; the database's clock. May import: Django, `diagnosis.models`, `patients.actor`.
+Goes to: health addresses and metrics.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from diagnosis.models import Job, Tally
+from patients.actor import SYSTEM, acting_as
 
 #: A kind of work that has waited this long while nothing of its kind moved is stuck.
 STUCK_AFTER = timedelta(minutes=2)
@@ -31,6 +32,7 @@ class StageTime:
     p95: float
 
 
+@acting_as(SYSTEM)
 def kinds_stuck() -> list[str]:
     """Kinds of work of which something waits for two minutes and nothing ended, or is worked on, in that time. A
     process that runs and does nothing is found here, whatever it says of itself."""
@@ -44,6 +46,7 @@ def kinds_stuck() -> list[str]:
     ]
 
 
+@acting_as(SYSTEM)
 def stage_times() -> list[StageTime]:
     """Waiting, working, and each step in between, of the jobs that succeeded in the last five minutes: one query."""
     with connection.cursor() as cursor:

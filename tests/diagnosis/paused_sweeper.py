@@ -16,6 +16,9 @@ django.setup()
 from django.core.management import execute_from_command_line  # noqa: E402
 
 from diagnosis.services import recovery  # noqa: E402
+from patients.actor import SYSTEM, process_acts_as  # noqa: E402
+
+process_acts_as(SYSTEM)
 
 _expired_return = recovery._expired_return
 

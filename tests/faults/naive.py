@@ -76,8 +76,10 @@ def main() -> None:
 
     django.setup()
     from cxrsite.management.commands import up
+    from patients.actor import SYSTEM, process_acts_as
     from tests.faults.designs import NAIVE
 
+    process_acts_as(SYSTEM)
     up.PROCESSES = NAIVE.processes
     call_command("up")
 

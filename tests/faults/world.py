@@ -19,12 +19,14 @@ from knox.models import AuthToken  # noqa: E402
 
 from cxrsite import embedded  # noqa: E402
 from diagnosis.services.models import model_activate, model_register  # noqa: E402
+from patients.actor import SYSTEM, process_acts_as  # noqa: E402
 from tests import factories  # noqa: E402
 from tests.diagnosis.predictors import model_folder_make  # noqa: E402
 from tests.faults.plan import CLINICS, PATIENTS_PER_CLINIC  # noqa: E402
 
 
 def main() -> None:
+    process_acts_as(SYSTEM)
     call_command("setup")
     registered = model_register(folder=model_folder_make(settings.VAR_DIR / "reader"), by="faults")
     model = model_activate(model=registered, by="faults")
