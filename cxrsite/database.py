@@ -15,8 +15,10 @@ from psycopg2.extensions import encrypt_password
 
 from diagnosis import row_security
 from patients.actor import SYSTEM, acting_as
-from patients.row_security import row_security_apply
+from patients.row_security import row_security_apply, rows_by_table
 
+#: Tables that no model tells about, without patient data.
+OTHER_TABLES = ("cxrsite_cache",)
 _LOGIN = ("HOST", "PORT", "USER", "PASSWORD")
 
 
@@ -46,9 +48,8 @@ def application_login_prepare() -> None:
         if cursor.fetchone() is None:
             with suppress(IntegrityError):  # another set-up at the same server was faster
                 cursor.execute(f"CREATE ROLE {connection.ops.quote_name(login)} LOGIN {_password(login)}")
-    row_security_apply(
-        rules=row_security.RULES, exempt=row_security.EXEMPT, append_only=row_security.APPEND_ONLY, login=login
-    )
+    tables = rows_by_table(row_security.RULES, row_security.EXEMPT) | dict.fromkeys(OTHER_TABLES)
+    row_security_apply(tables=tables, append_only=row_security.APPEND_ONLY, login=login)
 
 
 def _password(login: str) -> str:

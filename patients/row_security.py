@@ -102,15 +102,12 @@ def rows_by_table(rules: Mapping[str, Rows], exempt: Mapping[str, str]) -> dict[
     return tables
 
 
-def row_security_apply(
-    *, rules: Mapping[str, Rows], exempt: Mapping[str, str], append_only: frozenset[str], login: str
-) -> None:
-    """Functions, policies and grants as the tables say; `login` is whom the site connects as. Run as the owner.
+def row_security_apply(*, tables: Mapping[str, Rows | None], append_only: frozenset[str], login: str) -> None:
+    """Functions, policies and grants as `rows_by_table` says; `login` is whom the site connects as. Run as the owner.
 
     What is in place already is not touched, so that a running site is not made to wait. `append_only` names models
     without patient data whose rows the site only adds.
     """
-    tables = rows_by_table(rules, exempt)
     fixed = {each._meta.db_table for each in apps.get_models() if each._meta.label in append_only or tracked_by(each)}
     with connection.cursor() as cursor:
         for head, body in FUNCTIONS.items():
