@@ -158,7 +158,7 @@ class JobAdmin(FlowAdmin):
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         self._each(request, jobs, job_retry, "queued again")
 
-    @admin.action(description="Cancel the waiting jobs")
+    @admin.action(description="Cancel the waiting or failed jobs")
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         self._each(request, jobs, job_cancel, "cancelled")
 

@@ -74,7 +74,7 @@ CODES: dict[str, ErrorCode] = {
     ),
     # work
     "job_not_retriable": ErrorCode(409, "Cannot retry", "Only a failed or cancelled job can be tried again."),
-    "job_not_cancellable": ErrorCode(409, "Cannot cancel", "Only a waiting job can be cancelled."),
+    "job_not_cancellable": ErrorCode(409, "Cannot cancel", "Only a waiting or failed job can be cancelled."),
     "worker_lost": ErrorCode(500, "Worker lost", "The computer working on this film stopped three times. Try again."),
     "model_unavailable": ErrorCode(503, "No model", "No model is active. Ask the system administrator."),
     "image_integrity": ErrorCode(500, "Stored film damaged", "The stored film is damaged and was not analysed."),

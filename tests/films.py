@@ -18,6 +18,11 @@ Array = npt.NDArray[np.floating]
 #: Films with these ids kill the process that decodes them, or the one that asks the model about them.
 KILLS_PREPARE = uuid.UUID("dead0000-0000-4000-8000-000000000001")
 KILLS_INFER = uuid.UUID("dead0000-0000-4000-8000-000000000002")
+HANGS_PREPARE = uuid.UUID("dead0000-0000-4000-8000-000000000003")
+EATS_MEMORY = uuid.UUID("dead0000-0000-4000-8000-000000000004")
+SLEEPS_IN_INFER = uuid.UUID("dead0000-0000-4000-8000-000000000005")
+HOLDS_INTERPRETER = uuid.UUID("dead0000-0000-4000-8000-000000000006")
+SLOW_INFER = uuid.UUID("dead0000-0000-4000-8000-000000000007")
 
 _CELLS = 12  # 12 × 12 cells: 128 bits of UUID and 16 bits of check sum
 _SIDE = 36 / 224  # of the film's side: three pixels a cell in a 224 × 224 model input

@@ -164,7 +164,10 @@ class JobViewSet(GenericViewSet):
         return self.retrieve(request, id)
 
     @extend_schema(
-        summary="Cancel a waiting job", request=None, responses=serializers.JobSerializer, parameters=id_of("job")
+        summary="Cancel a waiting or failed job",
+        request=None,
+        responses=serializers.JobSerializer,
+        parameters=id_of("job"),
     )
     def cancel(self, request: Request, id: str) -> Response:
         job_cancel(user=request.user, job=self._visible(id))

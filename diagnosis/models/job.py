@@ -6,10 +6,11 @@ May import: Django, `diagnosis.models.radiograph`, `diagnosis.models.model_versi
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from diagnosis.models.model_version import ModelVersion
 from diagnosis.models.radiograph import Radiograph
@@ -18,13 +19,38 @@ from diagnosis.querysets import JobQuerySet
 MAX_ATTEMPTS = 3
 
 
-class Job(models.Model):
-    """The job machine:
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One allowed change of a job's state, and who makes it."""
 
-        queued ─claim─► running ─► succeeded
-          ▲  │             ├─────► failed(code) ─retry by staff─► queued
-          │  └─cancel─► cancelled ─retry by staff─► queued
-          └────sweep, attempt < 3──┘   (at the third: failed worker_lost)
+    name: str
+    before: str
+    after: str
+    by: str
+
+
+#: The job machine: code, pages, administration and documents draw on this table, and a trigger in the database refuses
+#: every other change.
+MOVES = (
+    Move("claim", "queued", "running", "worker"),
+    Move("finish", "running", "succeeded", "worker"),
+    Move("fail", "running", "failed", "worker; sweeper at the third attempt"),
+    Move("return", "running", "queued", "worker; sweeper when the lease ran out"),
+    Move("cancel", "queued", "cancelled", "staff"),
+    Move("cancel", "failed", "cancelled", "staff"),
+    Move("retry", "failed", "queued", "staff"),
+    Move("retry", "cancelled", "queued", "staff"),
+    Move("prepare again", "succeeded", "queued", "staff, when the model input was lost"),
+)
+
+
+def states_before(name: str) -> tuple[str, ...]:
+    """The states from which this move is allowed."""
+    return tuple(move.before for move in MOVES if move.name == name)
+
+
+class Job(models.Model):
+    """One stage of one film. Its states change by `MOVES` only.
 
     A claim counts the attempt, sets the lease and draws a new `fence`; whoever writes back must still hold that
     fence. `attempt` is counted before any byte is decoded. `solo` means that the job runs, or must run next, in a batch
@@ -33,8 +59,7 @@ class Job(models.Model):
     A `shadow` job is asked of a version on trial beside the active one. It comes after every other job, and neither
     the film nor the queue that people see depends on it.
 
-    Two moves by staff begin a film again whose model input was lost: failed infer → cancelled, and its succeeded
-    prepare → queued.
+    Only the database's clock says when a job was queued, started and finished.
     """
 
     class Kind(models.TextChoices):
@@ -47,9 +72,6 @@ class Job(models.Model):
         SUCCEEDED = "succeeded", "Succeeded"
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
-
-    #: States from which staff may ask for another try; without it a cancelled film could never be read.
-    RETRIABLE = (State.FAILED, State.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     radiograph = models.ForeignKey(Radiograph, on_delete=models.PROTECT, related_name="jobs")
@@ -65,11 +87,11 @@ class Job(models.Model):
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=128, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
-    queued_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     timings_ms = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = JobQuerySet.as_manager()
 
@@ -111,11 +133,11 @@ class Job(models.Model):
 
     @property
     def can_retry(self) -> bool:
-        return self.state in self.RETRIABLE
+        return self.state in states_before("retry")
 
     @property
     def can_cancel(self) -> bool:
-        return self.state == self.State.QUEUED
+        return self.state in states_before("cancel")
 
     @property
     def is_open(self) -> bool:

@@ -8,10 +8,10 @@ Keras-free modules of `mlcore`; the engine itself is imported when the first mod
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import numpy as np
 from django.conf import settings
@@ -23,12 +23,13 @@ from diagnosis import storage
 from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction
 from diagnosis.services import queue
 from diagnosis.services.model_files import model_folder, same_numbers
+from diagnosis.services.pauses import LONGEST_SECONDS, Pauses
 from diagnosis.services.presence import Presence
 from mlcore.card import card_from_json
 from mlcore.contracts import ImageArray, InfrastructureError, ModelInput, ModelIntegrityError
 from mlcore.interpret import interpret, urgency
 from mlcore.pipeline import Timings
-from mlcore.predictors.base import Predictor
+from mlcore.predictors.base import Predictor, machine_at_fault
 from patients.errors import ApplicationError
 
 log = logging.getLogger("diagnosis.infer")
@@ -39,8 +40,17 @@ PRESENCE = Presence()
 #: Set when the process is asked to end: the batch in work is finished, no other is begun.
 STOPPING = threading.Event()
 
+#: Models that wait for the machine to recover.
+PAUSES = Pauses()
+EXIT_UNABLE = 71
+_process_end = os._exit
+
 #: Says nothing about the film, so it costs no attempt.
 _INFRASTRUCTURE = (*queue.DATABASE_AWAY, InfrastructureError, ModelIntegrityError, ImportError, MemoryError, OSError)
+
+
+def _machine_at_fault(error: Exception) -> bool:
+    return isinstance(error, _INFRASTRUCTURE) or machine_at_fault(error)
 
 
 @dataclass(frozen=True)
@@ -56,20 +66,26 @@ class FilmOutcome:
 def infer_waiting(*, worker: str) -> int:
     """Work until nothing waits that can be done here; the number of jobs claimed.
 
-    A model that cannot run puts its jobs back and is left alone until the next call; others go on. With nothing to
-    do it sees to it that the active model is loaded.
+    A model that cannot run puts its jobs back and is left alone for a while; others go on. With nothing to do it sees
+    to it that the active model is loaded. Where trouble lasts through the longest pause the process ends: a GPU's
+    context that broke stays broken in its process, and the supervisor starts another.
     """
-    claimed, unable = 0, set[UUID]()
+    claimed = 0
     limit = settings.INFER_BATCH
     while not STOPPING.is_set():
-        jobs = queue.jobs_claim(kind=Job.Kind.INFER, limit=limit, worker=worker, skip_models=unable)
+        jobs = queue.jobs_claim(kind=Job.Kind.INFER, limit=limit, worker=worker, skip_models=PAUSES.paused())
         if not jobs:
             break
         claimed += len(jobs)
         with queue.leases_held(jobs):
-            if not films_infer(jobs):
-                unable.add(_model(jobs).pk)
-    if not claimed:
+            works = films_infer(jobs)
+        model = _model(jobs).pk
+        if works:
+            PAUSES.end(model)
+        elif PAUSES.begin(model) >= LONGEST_SECONDS and not jobs[0].shadow:
+            log.critical("the model has not run for long; this process ends, for another to try afresh")
+            _process_end(EXIT_UNABLE)
+    if not claimed and not PAUSES.paused():
         warm_up()
     return claimed
 
@@ -83,11 +99,11 @@ def films_infer(jobs: Sequence[Job]) -> bool:
             _say_able(predictor)
         readable = _read_inputs(jobs, predictor)
         outcomes, timings = films_predict(predictor, list(readable.values()))
-    except _INFRASTRUCTURE as error:
-        _say_unable(error, shadow=jobs[0].shadow)
-        queue.jobs_release(jobs)
-        return False
     except Exception as error:
+        if _machine_at_fault(error):
+            _say_unable(error, shadow=jobs[0].shadow)
+            queue.jobs_release(jobs)
+            return False
         log.error("a batch of %s met %s", len(jobs), type(error).__name__, exc_info=True)
         queue.jobs_return(jobs, code="processing_failed")
         return True
@@ -116,7 +132,9 @@ def warm_up() -> None:
         return
     try:
         _say_able(predictor_for(model))
-    except _INFRASTRUCTURE as error:
+    except Exception as error:
+        if not _machine_at_fault(error):
+            raise
         _say_unable(error)
 
 

@@ -6,8 +6,9 @@ clock decides. Used by `prepare`, `infer` and `recovery`, and by staff through p
 
 from __future__ import annotations
 
+import faulthandler
 import logging
-import os
+import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from django.db.models.functions import Now
 from structlog.contextvars import bound_contextvars
 
 from diagnosis.models import Job, Tally
-from diagnosis.models.job import MAX_ATTEMPTS
+from diagnosis.models.job import MAX_ATTEMPTS, states_before
 from diagnosis.services.presence import tally_add
 from patients import access
 from patients.access import Action
@@ -39,7 +40,6 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 HINT_SECONDS = 2
 HINT_EXPIRES_SECONDS = 300
 RELEASE_TRIES = 10
-EXIT_PAST_DEADLINE = 70
 
 
 class StaleFenceError(Exception):
@@ -89,7 +89,9 @@ def _lease() -> timedelta:
 @contextmanager
 def leases_held(jobs: Sequence[Job]) -> Iterator[None]:
     """Renew the leases from a thread of its own until the block ends. Past the deadline the process ends instead:
-    whatever hangs, hangs no longer, and the sweeper takes the jobs back."""
+    whatever hangs, hangs no longer, and the sweeper takes the jobs back. A timer outside Python ends it, after writing
+    where each thread stood, so it does not matter what hangs: not even code that never lets go of the interpreter."""
+    faulthandler.dump_traceback_later(settings.JOB_DEADLINE_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr)
     done = threading.Event()
     fences = [job.fence for job in jobs]
     thread = threading.Thread(target=_renew, args=(fences, done), name="leases", daemon=True)
@@ -99,25 +101,23 @@ def leases_held(jobs: Sequence[Job]) -> Iterator[None]:
             yield
     finally:
         done.set()
+        faulthandler.cancel_dump_traceback_later()
         thread.join(timeout=5)
 
 
 def _renew(fences: Sequence[int | None], done: threading.Event) -> None:
-    deadline = time.monotonic() + settings.JOB_DEADLINE_SECONDS
-    while not done.wait(min(settings.JOB_LEASE_SECONDS / 3, max(deadline - time.monotonic(), 0))):
-        if time.monotonic() >= deadline:
-            log.critical("a job passed its deadline of %s s; this process ends", settings.JOB_DEADLINE_SECONDS)
-            _exit(EXIT_PAST_DEADLINE)
-            return
+    while not done.wait(settings.JOB_LEASE_SECONDS / 3):
         try:
-            Job.objects.filter(fence__in=fences, state=Job.State.RUNNING).update(lease_until=Now() + _lease())
+            leases_renew(fences)
         except DatabaseError:
             log.warning("a lease could not be renewed")
             connection.close()
     connection.close()
 
 
-_exit = os._exit
+def leases_renew(fences: Collection[int | None]) -> None:
+    """The jobs that are still held under these fences are held for another lease."""
+    Job.objects.filter(fence__in=fences, state=Job.State.RUNNING).update(lease_until=Now() + _lease())
 
 
 # --- outcomes, each guarded by the fence
@@ -223,7 +223,7 @@ def job_retry(*, user: User, job: Job) -> Job:
     changes = {"state": Job.State.CANCELLED} if begin_again else fresh
     try:
         with transaction.atomic():
-            _staff_move(user, job, Job.RETRIABLE, changes, verb="retry", refusal="job_not_retriable")
+            _staff_move(user, job, changes, verb="retry", refusal="job_not_retriable")
             if begin_again:
                 Job.objects.filter(pk=begin_again.pk).update(**fresh)
     except IntegrityError as error:  # another job does the same work already
@@ -241,19 +241,19 @@ def _prepare_of(job: Job) -> Job | None:
 
 
 def job_cancel(*, user: User, job: Job) -> Job:
-    """queued → cancelled. Raises `permission_denied` and `job_not_cancellable`."""
+    """queued → cancelled, or failed → cancelled: a person has seen it and nothing more is to be done. Raises
+    `permission_denied` and `job_not_cancellable`."""
     changes = {"state": Job.State.CANCELLED, "finished_at": Now()}
-    _staff_move(user, job, [Job.State.QUEUED], changes, verb="cancel", refusal="job_not_cancellable")
+    _staff_move(user, job, changes, verb="cancel", refusal="job_not_cancellable")
     return job
 
 
 @transaction.atomic
-def _staff_move(
-    user: User, job: Job, before: Collection[str], changes: dict[str, Any], *, verb: str, refusal: str
-) -> None:
+def _staff_move(user: User, job: Job, changes: dict[str, Any], *, verb: str, refusal: str) -> None:
+    """`verb` is a move of the table."""
     clinic = job.radiograph.clinic
     access.require_at(user, Action.JOB_RETRY, clinic)
-    if Job.objects.filter(pk=job.pk, state__in=before).update(**changes) != 1:
+    if Job.objects.filter(pk=job.pk, state__in=states_before(verb)).update(**changes) != 1:
         raise ApplicationError(refusal)
     patient = job.radiograph.study.patient
     audit_record(user=user, verb=verb, target=job, clinic=clinic, patient=patient)

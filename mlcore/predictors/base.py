@@ -36,6 +36,20 @@ class Predictor(Protocol):
         """
 
 
+#: Errors of an engine that tell of the machine and not of the film, by name: nothing is imported to know them.
+_MACHINE_ERRORS = {
+    *("AbortedError", "DataLossError", "DeadlineExceededError", "FailedPreconditionError", "InternalError"),
+    *("ResourceExhaustedError", "UnavailableError", "UnknownError", "JaxRuntimeError", "XlaRuntimeError"),
+}
+_ENGINES = ("tensorflow", "jaxlib", "jax", "keras", "openvino")
+
+
+def machine_at_fault(error: BaseException) -> bool:
+    """Did the GPU, its driver or the memory fail, rather than the film?"""
+    kind = type(error)
+    return kind.__name__ in _MACHINE_ERRORS and kind.__module__.partition(".")[0] in _ENGINES
+
+
 def check_batch(batch: ImageArray, card: ModelCard) -> ImageArray:
     """`batch` as contiguous float32, or ValueError when it does not fit the card."""
     expected = (*card.preprocessing.size, 1)

@@ -15,7 +15,7 @@ import numpy as np
 from mlcore.backbones import build_served
 from mlcore.card import ModelCard
 from mlcore.contracts import ImageArray, InfrastructureError, ModelIntegrityError, ModelOutput
-from mlcore.predictors.base import check_batch, run_padded
+from mlcore.predictors.base import check_batch, machine_at_fault, run_padded
 
 
 class KerasPredictor:
@@ -38,7 +38,6 @@ class KerasPredictor:
                 model.load_weights(weights)
         except (ValueError, OSError, KeyError, UserWarning) as error:
             raise ModelIntegrityError("the weights do not fit the card's architecture") from error
-        self._errors = (tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError)
         trained = [place for place, label in enumerate(card.labels) if label.trained]
         film = tf.TensorSpec((None, *card.preprocessing.size, 1), tf.float32)
 
@@ -52,8 +51,10 @@ class KerasPredictor:
         """See `Predictor.predict`."""
         try:
             return run_padded(check_batch(batch, self.card), self._run)
-        except self._errors as error:
-            raise InfrastructureError(type(error).__name__) from error
+        except Exception as error:
+            if machine_at_fault(error):
+                raise InfrastructureError(type(error).__name__) from error
+            raise
 
     def _run(self, films: ImageArray) -> tuple[ImageArray, ImageArray]:
         probabilities, maps = self._forward(films)

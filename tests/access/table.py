@@ -82,7 +82,7 @@ GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  2
 GET   /api/v1/jobs/                                             401  200  200  200  200  200  200  200  200  200
 GET   /api/v1/jobs/<str:id>/                                    401  200  200  200  404  200  200  404  404  200
 POST  /api/v1/jobs/<str:id>/retry/                              401  403  403  200  404  403  200  404  404  403
-POST  /api/v1/jobs/<str:id>/cancel/                             401  403  403  409  404  403  409  404  404  403
+POST  /api/v1/jobs/<str:id>/cancel/                             401  403  403  200  404  403  200  404  404  403
 GET   /api/v1/predictions/                                      401  200  200  200  200  200  200  200  200  200
 GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  404  404  404  404  404
 GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  404  404  404  404  404

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,19 @@ from diagnosis.models import Job, ModelVersion, Radiograph
 from diagnosis.services import infer
 from diagnosis.services.intake import study_create
 from diagnosis.services.models import model_activate, model_register
+from diagnosis.services.pauses import Pauses
 from diagnosis.services.prepare import prepare_next
 from diagnosis.services.presence import Presence
 from diagnosis.uploads import FilmUpload
 from patients.models import Patient, User
 from tests.diagnosis.predictors import model_folder_make
+from tests.diagnosis.workers import Workers, hints_forget
 from tests.synthetic import as_png, synthetic_film
+
+
+def small_film(film_id: uuid.UUID) -> bytes:
+    return as_png(synthetic_film(film_id.int % 1000, size=(256, 256), film_id=film_id))
+
 
 UploadOf = Callable[..., FilmUpload]
 TakeIn = Callable[..., Radiograph]
@@ -43,6 +50,29 @@ def hints(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
 
 
 @pytest.fixture
+def workers(model: ModelVersion, settings: Any, tmp_path: Path) -> Iterator[Workers]:
+    """Real processes, with faults that some films bring along, a short lease and frequent sweeps."""
+    settings.JOB_LEASE_SECONDS = 3
+    settings.SWEEP_SECONDS = 1
+    settings.PREDICTOR_LOADER = "tests.diagnosis.worker_faults.load"
+    hints_forget()
+    running = Workers(tmp_path)
+    yield running
+    running.end()
+    hints_forget()
+
+
+@pytest.fixture
+def send(take_in: TakeIn) -> Callable[[uuid.UUID], Radiograph]:
+    """Send a small film that carries this id."""
+
+    def one(film_id: uuid.UUID) -> Radiograph:
+        return take_in(data=small_film(film_id))
+
+    return one
+
+
+@pytest.fixture
 def upload_of() -> UploadOf:
     """`upload_of(data, name, content_type)`: a file as the upload handler hands it over."""
 
@@ -62,11 +92,18 @@ def film(upload_of: UploadOf) -> FilmUpload:
 
 
 @pytest.fixture
-def model(db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, hints: list[str]) -> ModelVersion:
+def model(
+    db: None,
+    tmp_path: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    hints: list[str],
+) -> ModelVersion:
     """An active model whose predictor reads the film's id out of its pixels."""
     settings.PREDICTOR_LOADER = "tests.diagnosis.predictors.load_reader"
     settings.ALLOW_FAKE_RESULTS = True
     monkeypatch.setattr(infer, "PRESENCE", Presence())
+    monkeypatch.setattr(infer, "PAUSES", Pauses())
     registered = model_activate(
         model=model_register(folder=model_folder_make(tmp_path / "reader"), by="test"), by="test"
     )

@@ -14,8 +14,10 @@ from diagnosis.models import Finding, Job, OperatingPoint, Prediction
 from diagnosis.services import infer, queue
 from diagnosis.services.infer import infer_waiting
 from diagnosis.services.model_files import model_folder
+from diagnosis.services.pauses import Pauses
 from mlcore.card import WEIGHTS_FILE
 from mlcore.contracts import InfrastructureError
+from mlcore.predictors.base import machine_at_fault
 from mlcore.predictors.fake import FakePredictor
 from patients.models import AuditEvent
 
@@ -69,7 +71,7 @@ def test_the_clinics_own_threshold_wins_over_the_default(model, prepared, clinic
     assert (thresholds["pneumonia"], thresholds["effusion"]) == (0.77, 0.31)
 
 
-def test_a_batch_shifted_by_one_is_refused_by_the_database(model, batch, monkeypatch):
+def test_f21_a_batch_shifted_by_one_is_refused_by_the_database(model, batch, monkeypatch):
     predict = infer.films_predict
 
     def shifted(*args: Any) -> Any:
@@ -83,7 +85,7 @@ def test_a_batch_shifted_by_one_is_refused_by_the_database(model, batch, monkeyp
     assert set(Job.objects.filter(kind="infer").values_list("state", "error_code")) == {("failed", "result_refused")}
 
 
-def test_a_worker_that_lost_its_lease_writes_nothing(model, prepared, monkeypatch):
+def test_f12_a_worker_that_lost_its_lease_writes_nothing(model, prepared, monkeypatch):
     prepared()
     predict = infer.films_predict
 
@@ -129,23 +131,97 @@ def test_an_input_of_another_film_is_refused_by_the_database(model, batch):
     assert Prediction.objects.count() == 3
 
 
-@pytest.mark.parametrize("error", [InfrastructureError("CUDA"), OperationalError(), MemoryError(), OSError(5, "I/O")])
-def test_trouble_of_the_machine_costs_no_attempt(model, prepared, monkeypatch, error):
+def engine_error(name: str, module: str = "tensorflow.python.framework.errors_impl") -> Exception:
+    """An error as an engine raises it; no engine is loaded here."""
+    return type(name, (Exception,), {"__module__": module})("CUDA_ERROR_ILLEGAL_ADDRESS")
+
+
+TROUBLE = [
+    InfrastructureError("CUDA"),
+    engine_error("InternalError"),
+    engine_error("ResourceExhaustedError"),
+    engine_error("XlaRuntimeError", "jaxlib.xla_extension"),
+    OperationalError(),
+    MemoryError(),
+    OSError(5, "I/O"),
+]
+
+
+class Clock:
+    """Goes on only when told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(infer, "PAUSES", Pauses(lambda: self.now))
+
+
+@pytest.fixture
+def clock(model, monkeypatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def broken(monkeypatch) -> Any:
+    """`broken(error)`: from now on every prediction meets it; gives the list of tries. `broken(None)` repairs it."""
+    predict = FakePredictor.predict
+    tries: list[int] = []
+
+    def start(error: Exception | None) -> list[int]:
+        def fail(self: FakePredictor, films: Any) -> Any:
+            tries.append(len(films))
+            if error is not None:
+                raise error
+            return predict(self, films)
+
+        monkeypatch.setattr(FakePredictor, "predict", fail)
+        return tries
+
+    return start
+
+
+@pytest.mark.parametrize("error", TROUBLE, ids=lambda error: type(error).__name__)
+def test_f22_trouble_of_the_machine_costs_no_attempt(model, prepared, clock, broken, error):
     prepared()
-
-    def fail(*args: Any) -> Any:
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(FakePredictor, "predict", fail)
-        for _ in range(10):
-            run()
-        job = Job.objects.get(kind="infer")
-        assert (job.state, job.attempt) == ("queued", 0)
-        assert bool(infer.PRESENCE.note) is not isinstance(error, OperationalError)
+    broken(error)
+    for _ in range(3):
+        run()
+        clock.now += 60
+    job = Job.objects.get(kind="infer")
+    assert (job.state, job.attempt) == ("queued", 0)
+    assert bool(infer.PRESENCE.note) is not isinstance(error, OperationalError)
+    broken(None)
     run()
     assert Prediction.objects.count() == 1
     assert not infer.PRESENCE.note
+
+
+def test_f22_fifty_cuda_errors_fail_no_film(model, batch, clock, broken, monkeypatch):
+    ended: list[int] = []
+    monkeypatch.setattr(infer, "_process_end", ended.append)
+    tries = broken(InfrastructureError("CUDA_ERROR_ILLEGAL_ADDRESS"))
+    while len(tries) < 50:
+        run()
+        clock.now += 60
+    assert set(Job.objects.filter(kind="infer").values_list("state", "attempt")) == {("queued", 0)}
+    assert set(ended) == {71}, "the process starts afresh where trouble lasts"
+    broken(None)
+    run()
+    assert Prediction.objects.count() == 4
+
+
+def test_f22_a_queue_is_not_spun_while_the_gpu_is_lost(model, prepared, clock, broken):
+    prepared()
+    tries = broken(InfrastructureError("CUDA"))
+    for _ in range(50):  # fifty hints, one a second
+        run()
+        clock.now += 1
+    assert len(tries) == 6, "after 0, 1, 3, 7, 15 and 31 seconds"
+    assert infer.PRESENCE.note, "a pause is not health"
+
+
+def test_an_error_of_an_engine_that_the_film_caused_is_not_the_machines():
+    assert not machine_at_fault(engine_error("InvalidArgumentError"))
+    assert not machine_at_fault(engine_error("InternalError", "somebody.elses"))
 
 
 def test_a_film_that_breaks_the_model_harms_no_other(model, batch, monkeypatch):
@@ -166,7 +242,7 @@ def test_a_film_that_breaks_the_model_harms_no_other(model, batch, monkeypatch):
     assert Prediction.objects.count() == 3
 
 
-def test_a_full_disk_costs_no_attempt(model, prepared, monkeypatch):
+def test_f19_a_full_disk_costs_no_attempt(model, prepared, monkeypatch):
     prepared()
 
     def full(path: Any) -> None:
@@ -183,7 +259,7 @@ def test_a_full_disk_costs_no_attempt(model, prepared, monkeypatch):
 # --- the model itself
 
 
-def test_a_changed_model_file_predicts_nothing(model, prepared):
+def test_f23_a_changed_model_file_predicts_nothing(model, prepared):
     prepared()
     weights = model_folder(model) / WEIGHTS_FILE
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")

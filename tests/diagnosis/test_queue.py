@@ -204,18 +204,6 @@ def test_a_held_lease_is_renewed(job_of, settings):
     assert renewed.is_set()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_past_the_deadline_the_process_ends(job_of, settings, monkeypatch):
-    settings.JOB_DEADLINE_SECONDS = 0.1
-    ended = threading.Event()
-    codes: list[int] = []
-    monkeypatch.setattr(queue, "_exit", lambda code: (codes.append(code), ended.set()))
-    job_of()
-    with queue.leases_held(claim()):
-        assert ended.wait(10)
-    assert codes == [70]
-
-
 # --- staff
 
 

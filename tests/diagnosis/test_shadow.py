@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 
 from diagnosis import monitoring, selectors
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph
@@ -77,7 +78,8 @@ def test_films_from_before_the_trial_are_left_alone(model, film, tmp_path, reque
 
 def test_the_film_is_done_when_the_active_version_has_read_it(model, trial, film, user_for):
     radiograph = film()
-    Job.objects.filter(shadow=True).update(state="failed", error_code="processing_failed")
+    Job.objects.filter(shadow=True).update(state="running", attempt=1, fence=1, lease_until=Now())
+    Job.objects.filter(shadow=True).update(state="failed", lease_until=None, error_code="processing_failed")
     infer_waiting(worker="test")
     user = user_for("radiologist")
     shown = selectors.radiographs_read(user).get(pk=radiograph.pk)

@@ -4,55 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from diagnosis.models import Finding, Job, Prediction, Radiograph, Worker
+from diagnosis.models import Finding, Job, Prediction, Worker
 from diagnosis.services import infer
 from diagnosis.services.recovery import sweep
-from tests.diagnosis.workers import Workers, hints_forget, wait_for
+from tests.diagnosis.workers import hints_forget, jobs_open, wait_for
 from tests.films import KILLS_INFER, KILLS_PREPARE
-from tests.synthetic import as_png, synthetic_film
 
 pytestmark = [pytest.mark.workers, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
 FILMS = 40
 
 
-@pytest.fixture
-def workers(settings: Any, tmp_path: Path) -> Iterator[Workers]:
-    settings.JOB_LEASE_SECONDS = 3
-    settings.SWEEP_SECONDS = 1
-    hints_forget()
-    running = Workers(tmp_path)
-    yield running
-    running.end()
-    hints_forget()
-
-
-@pytest.fixture
-def send(take_in: Callable[..., Radiograph]) -> Callable[[uuid.UUID], Radiograph]:
-    """Send a small film that carries this id."""
-
-    def one(film_id: uuid.UUID) -> Radiograph:
-        return take_in(data=as_png(synthetic_film(film_id.int % 1000, size=(256, 256), film_id=film_id)))
-
-    return one
-
-
-def open_jobs() -> int:
-    return Job.objects.filter(state__in=["queued", "running"]).count()
-
-
 def predicted(at_least: int) -> Callable[[], bool]:
     return lambda: Prediction.objects.count() >= at_least
 
 
-def test_after_every_death_each_film_has_one_result_under_its_own_id(workers, model, send, settings):
-    settings.PREDICTOR_LOADER = "tests.diagnosis.worker_faults.load"
+def test_f8_f10_after_every_death_each_film_has_one_result_under_its_own_id(workers, model, send, settings):
     sent = {send(film_id).pk: film_id for film_id in (uuid.uuid4() for _ in range(FILMS))}
     poison = {name: send(film_id).pk for name, film_id in (("prepare", KILLS_PREPARE), ("infer", KILLS_INFER))}
 
@@ -66,8 +37,9 @@ def test_after_every_death_each_film_has_one_result_under_its_own_id(workers, mo
         workers.restart_the_dead()
         sweep()
 
-    wait_for(lambda: not open_jobs(), seconds=120, meanwhile=meanwhile)
+    wait_for(lambda: not jobs_open(), seconds=120, meanwhile=meanwhile)
 
+    settings.PREDICTOR_LOADER = "tests.diagnosis.predictors.load_reader"
     predictor = infer.predictor_for(model)
     found: dict[uuid.UUID, dict[str, float]] = {}
     for finding in Finding.objects.select_related("prediction"):
@@ -83,8 +55,7 @@ def test_after_every_death_each_film_has_one_result_under_its_own_id(workers, mo
     assert Counter(Job.objects.values_list("state", flat=True)) == {"succeeded": 2 * FILMS + 1, "failed": 2}
 
 
-def test_a_worker_is_seen_finishes_what_it_holds_and_signs_off(workers, model, send, settings):
-    settings.PREDICTOR_LOADER = "tests.diagnosis.worker_faults.load"
+def test_a_worker_is_seen_finishes_what_it_holds_and_signs_off(workers, model, send):
     workers.start("prepare", "infer")
     wait_for(lambda: Worker.objects.filter(engine="fake", model_sha256=model.sha256, kind="infer").exists())
     wait_for(lambda: Worker.objects.filter(kind="prepare").exists())

@@ -1,6 +1,7 @@
 """Starts, kills and awaits real workers and sweepers, by the command lines of the running site, on the test's database.
 
-May import: the standard library, redis, Celery, Django's settings, `cxrsite.processes`.
+May import: the standard library, redis, Celery, Django's settings, `cxrsite.processes`,
+`diagnosis.models`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from celery import current_app
 from django.conf import settings
 
 from cxrsite.processes import PROCESSES
+from diagnosis.models import Job
 
 PASSED_ON = (
     "DATABASES",
@@ -30,6 +33,11 @@ PASSED_ON = (
     "JOB_LEASE_SECONDS",
     "JOB_DEADLINE_SECONDS",
     "SWEEP_SECONDS",
+    "CELERY_BROKER_URL",
+    "CELERY_BROKER_TRANSPORT_OPTIONS",
+    "CELERY_TASK_TIME_LIMIT",
+    "CELERY_TASK_SOFT_TIME_LIMIT",
+    "CELERY_WORKER_MAX_TASKS_PER_CHILD",
     "INFER_BATCH",
     "PREDICTOR_LOADER",
     "ALLOW_FAKE_RESULTS",
@@ -44,6 +52,7 @@ class Workers:
         self._logs = log_folder
         self._programs = dict(programs or {})
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self.deaths: Counter[str] = Counter()
 
     def start(self, *names: str) -> None:
         for name in names:
@@ -78,6 +87,12 @@ class Workers:
         more = ["-n", f"{name}@test", "--concurrency", "2", "--include", "tests.diagnosis.worker_faults"]
         return [sys.executable, "-m", *command, *more]
 
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
+    def is_dead(self, name: str) -> bool:
+        return self._running[name].poll() is not None
+
     def status(self, name: str) -> str:
         """As psutil names it: running, sleeping, stopped …"""
         return psutil.Process(self._running[name].pid).status()
@@ -101,6 +116,7 @@ class Workers:
         """What the supervisor does."""
         for kind, process in self._running.items():
             if process.poll() is not None:
+                self.deaths[kind] += 1
                 self._start(kind)
 
     def end(self) -> None:
@@ -122,6 +138,11 @@ def hints_forget() -> None:
     with redis.Redis.from_url(address) as client:
         for key in client.scan_iter(f"{prefix}*"):
             client.delete(key)
+
+
+def jobs_open(*kinds: str) -> int:
+    """How many jobs, of all kinds or of these, still wait or run."""
+    return Job.objects.filter(state__in=["queued", "running"], kind__in=kinds or Job.Kind.values).count()
 
 
 def wait_for(condition: Callable[[], Any], *, seconds: float = 60, meanwhile: Callable[[], Any] = lambda: None) -> Any:
