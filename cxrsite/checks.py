@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -34,6 +35,16 @@ def folders_can_be_written(app_configs: Any, **kwargs: Any) -> list[CheckMessage
         for name, folder in folders.items()
         if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK))
     ]
+
+
+@register(Tags.security)
+def scanner_can_be_addressed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A mistyped address would leave every film waiting for a scanner that nobody finds."""
+    address = urlsplit(settings.CLAMAV_URL)
+    if not settings.CLAMAV_URL or (address.scheme == "clamd" and (address.hostname or address.path)):
+        return []
+    hint = "Write clamd://host:3310, or clamd:///run/clamav/clamd.ctl for a socket on this computer."
+    return [Error("CLAMAV_URL is not the address of a virus scanner.", hint=hint, id="cxr.E004")]
 
 
 @register(Tags.models)

@@ -23,6 +23,11 @@ for _code, _sentence in IMAGE_CODES.items():
     CODES[_code] = ErrorCode(_status, _code.replace("_", " ").capitalize(), _sentence)
 
 CODES |= {
+    "malware_detected": ErrorCode(
+        422,
+        "Malware found",
+        "Refused by the virus scanner. Do not send it again; tell whoever looks after the computer it came from.",
+    ),
     "model_active": ErrorCode(
         409, "Model is active", "The active version cannot be put on trial. Activate another version first."
     ),

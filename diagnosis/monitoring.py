@@ -17,7 +17,8 @@ from django.conf import settings
 from django.db.models import BooleanField, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, Value
 from django.db.models.functions import Now
 
-from diagnosis.models import Job, ModelVersion, Worker
+from diagnosis import scanner
+from diagnosis.models import Job, ModelVersion, Radiograph, Worker
 from diagnosis.wording import STAGES
 from patients.actor import SYSTEM, acting_as
 
@@ -39,6 +40,8 @@ class Alert:
 SENTENCES: dict[str, str] = {
     "storage_full": "The film storage is full or cannot be reached. Nothing can be sent until there is room.",
     "broker_away": "The message broker does not answer. Films are safe; the analysis may be late.",
+    "scanner_away": "The virus scanner does not answer. Films are safe and wait until it does: start it.",
+    "malware_found": "Files refused by the virus scanner within a week: {count}. Find out where they came from.",
     "sweeper_silent": "Nothing looks after lost work. Films of a worker that dies wait until a sweeper runs again: "
     "start it.",
     "prepare_missing": f"No worker is running for {STAGES['prepare']}. Films are safe and wait: start the prepare "
@@ -54,7 +57,8 @@ SENTENCES: dict[str, str] = {
 def status_read() -> dict[str, Any]:
     """Who works, what waits and for how long, which model speaks. Counts only, no patient data.
 
-    Ages come from the database clock. `redis` and `storage` are tried, not remembered.
+    Ages come from the database clock. `redis`, `storage` and the virus `scanner` (None: there is none) are tried, not
+    remembered.
     """
     model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
     workers = _workers_read()
@@ -65,6 +69,7 @@ def status_read() -> dict[str, Any]:
         "sweeper": {"last_seen_at": sweeper and sweeper["seen_at"], "alive": bool(sweeper and sweeper["alive"])},
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
         "redis": _redis_answers(),
+        "scanner": scanner.scanner_answers(),
         "storage": _storage_read(),
     }
 
@@ -77,10 +82,12 @@ def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
 
 
 def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
-    if not status["storage"]["available"]:
-        yield _alert("storage_full")
-    if not status["redis"]:
-        yield _alert("broker_away")
+    tried = {
+        "storage_full": status["storage"]["available"],
+        "broker_away": status["redis"],
+        "scanner_away": status["scanner"] is not False,
+    }
+    yield from (_alert(code) for code, works in tried.items() if not works)
     if not status["sweeper"]["alive"]:
         yield _alert("sweeper_silent", status["sweeper"]["last_seen_at"])
     for kind in Job.Kind.values:
@@ -89,9 +96,12 @@ def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
             yield _alert(f"{kind}_missing", max((worker["seen_at"] for worker in mine), default=None))
     if status["model"] is None:
         yield _alert("model_missing")
-    for code, jobs in (("queue_slow", _jobs_late()), ("jobs_failed", _jobs_failed())):
-        if jobs["count"]:
-            yield _alert(code, jobs["since"], count=jobs["count"])
+    counts = {"queue_slow": _jobs_late(), "jobs_failed": _jobs_failed()}
+    if status["scanner"] is not None:
+        counts["malware_found"] = _malware_found()
+    for code, found in counts.items():
+        if found["count"]:
+            yield _alert(code, found["since"], count=found["count"])
 
 
 def _alert(code: str, since: datetime | None = None, **values: object) -> Alert:
@@ -112,6 +122,12 @@ def _jobs_failed() -> dict[str, Any]:
     """Failed, and neither tried again nor cancelled by a person."""
     failed = Job.objects.filter(state=Job.State.FAILED, shadow=False)
     return failed.aggregate(count=Count("pk"), since=Min("finished_at"))
+
+
+def _malware_found() -> dict[str, Any]:
+    """Films that the virus scanner refused within a week: long enough for a person to see it, then it is history."""
+    recent = Radiograph.objects.filter(code="malware_detected", created_at__gt=Now() - timedelta(days=7))
+    return recent.aggregate(count=Count("pk"), since=Min("created_at"))
 
 
 def _workers_read() -> list[dict[str, Any]]:

@@ -33,16 +33,18 @@ ASK_FOR_RETRY = "A radiologist or the clinic administrator can try again on this
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """What the queue looks like now: places of waiting jobs and the kinds of worker that are alive."""
+    """What the queue looks like now: places of waiting jobs, the kinds of worker that are alive, and whether the virus
+    scanner, which every film passes first, keeps them waiting."""
 
     places: Mapping[UUID, int] = field(default_factory=dict)
     alive: Set[str] = frozenset(Job.Kind.values)
+    scanner_away: bool = False
 
     @classmethod
     def of(cls, status: Mapping[str, Any], places: Mapping[UUID, int]) -> QueueView:
         """From `monitoring.status_read` and `selectors.queue_places`. A worker that says why it cannot work is idle."""
         alive = {worker["kind"] for worker in status["workers"] if worker["alive"] and not worker["note"]}
-        return cls(places, frozenset(alive))
+        return cls(places, frozenset(alive), status["scanner"] is False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,9 @@ def _waiting(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) -
         detail = no_worker_sentence(queue.alive)
         advice = "Tell the system administrator if this lasts longer than a few minutes."
         return FilmStatus("waiting", title, detail, advice, job=job, place=place)
+    if kind == Job.Kind.PREPARE and queue.scanner_away:
+        detail = "The virus scanner does not answer. The film is safe and waits until it does."
+        return FilmStatus("waiting", title, detail, "Tell the system administrator.", job=job, place=place)
     detail = "Next in the queue." if place == 1 else f"Place {place} in the queue." if place else "In the queue."
     return FilmStatus("waiting", title, detail, "You may leave this page; the work goes on.", job=job, place=place)
 

@@ -249,6 +249,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 RATE_LIMITS = {"visitor": 60, "person": 1200, "token": 1200, "upload": 600, "search": 300} | env.RATE_LIMITS
 
 MODEL_APPROVALS = env.MODEL_APPROVALS
+CLAMAV_URL = env.CLAMAV_URL
 INFER_BATCH = env.INFER_BATCH
 INFER_ENGINE = env.INFER_ENGINE
 JOB_LEASE_SECONDS = env.JOB_LEASE_SECONDS

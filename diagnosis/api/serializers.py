@@ -301,4 +301,5 @@ class StatusSerializer(serializers.Serializer):
     sweeper = SweeperSerializer()
     model = ModelIdentitySerializer(allow_null=True)
     redis = serializers.BooleanField()
+    scanner = serializers.BooleanField(allow_null=True, help_text="null where no virus scanner is configured")
     storage = StorageSerializer()

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
 from django.db import transaction
 
-from diagnosis import storage
+from diagnosis import scanner, storage
 from diagnosis.models import Job, ModelVersion, Radiograph
 from diagnosis.services import queue
 from mlcore.card import card_from_json
@@ -25,7 +26,7 @@ from mlcore.display import display_png
 from mlcore.pipeline import Timings
 from mlcore.preprocess import model_input
 from mlcore.quality import assess
-from patients.errors import ApplicationError
+from patients.errors import ApplicationError, error_sentence
 
 log = logging.getLogger("diagnosis.prepare")
 
@@ -73,6 +74,13 @@ def _prepare(job: Job) -> _Prepared:
     sha256 = job.radiograph.sha256
     prepared = _Prepared()
     data = storage.original_read(sha256)
+    if settings.CLAMAV_URL:
+        with prepared.timings.step("scan"):
+            malware = scanner.malware_name(data)
+        if malware:
+            log.error("the virus scanner refuses radiograph %s: %s", job.radiograph_id, malware)
+            prepared.code, prepared.message = "malware_detected", error_sentence("malware_detected")
+            return prepared
     try:
         with prepared.timings.step("decode"):
             image = decode(data)

@@ -9,12 +9,16 @@ import io
 import struct
 import zlib
 from functools import cache
+from pathlib import Path
 
 from mlcore.contracts import IMAGE_CODES, ImageRefusedError
 from mlcore.decode import decode, inspect_header
 from tests.encodings import WRITABLE_SYNTAXES, as_dicom, as_gif, as_jpeg, as_png, as_png16
 from tests.films import synthetic_film
 
+FOLDER = Path(__file__).resolve().parents[2] / "var" / "fuzz"
+#: Inputs that broke something.
+FINDINGS = FOLDER / "findings"
 MARK = b"\x89PNG\r\n\x1a\n"
 #: Values at which parsers go wrong, for the tags that say how the pixels are to be read.
 EDITS = {

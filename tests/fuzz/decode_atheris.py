@@ -19,9 +19,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["mlcore", "PIL", "pydicom", "pylibjpeg", "openjpeg", "libjpeg"]):
-    from tests.fuzz.corpus import edited, judge, mended, seeds
+    from tests.fuzz.corpus import FINDINGS, FOLDER, edited, judge, mended, seeds
 
-FOLDER = Path(__file__).resolve().parents[2] / "var" / "fuzz"
 MAX_BYTES = 64 * 1024
 SLOW_SECONDS = 10
 MEMORY_MB = 1536
@@ -41,8 +40,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     minutes = parser.parse_args().minutes
     warnings.simplefilter("ignore", UserWarning)  # Pillow's remarks on damaged EXIF would fill the log
-    findings = FOLDER / "findings"
-    findings.mkdir(parents=True, exist_ok=True)
+    FINDINGS.mkdir(parents=True, exist_ok=True)
     outcomes: collections.Counter[str] = collections.Counter()
     started = shown = time.monotonic()
 
@@ -61,7 +59,7 @@ def main() -> None:
         f"-max_len={MAX_BYTES}",
         f"-timeout={SLOW_SECONDS}",
         f"-rss_limit_mb={MEMORY_MB}",
-        f"-artifact_prefix={findings}/",
+        f"-artifact_prefix={FINDINGS}/",
         "-print_final_stats=1",
         "-verbosity=0",
     ]
