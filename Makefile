@@ -15,7 +15,7 @@ PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing c
 	/^ERROR|^ *error|No space left/ { print; fflush() }'
 
 
-.PHONY: help run study test faults lint scan
+.PHONY: help run study test faults fuzz lint scan
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ test: $(VENV)/.dev ## Run every test
 
 faults: $(VENV)/.dev ## Kill, freeze, fill and damage a site of its own, and count what is lost (ARGS=--help explains)
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+FUZZ_MINUTES ?= 10
+fuzz: $(VENV)/.dev ## Films broken at random against the decoder, two ways (FUZZ_MINUTES=60 make fuzz: an hour each)
+	@$(BIN)/python -m tests.fuzz.decode_hypothesis --minutes $(FUZZ_MINUTES)
+	@$(BIN)/python -m tests.fuzz.decode_atheris --minutes $(FUZZ_MINUTES)
 
 lint: $(VENV)/.dev ## Check style, templates, types and migrations
 	@$(BIN)/ruff check .

@@ -56,8 +56,13 @@ def run(examples: int, outcomes: collections.Counter[str], number: int) -> None:
     broken = b""
 
     @seed(number)
-    @settings(max_examples=examples, deadline=None, database=None, phases=[Phase.generate, Phase.shrink])
-    @settings(suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(mutated_films())
     def films(data: bytes) -> None:
         nonlocal broken
