@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 from uuid import UUID
 
 import knox.auth
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import authentication, exceptions, metadata, pagination, parsers, permissions
 from rest_framework.request import Request
@@ -60,6 +61,14 @@ class TokenAuthentication(TellsTheDatabase, knox.auth.TokenAuthentication):
             access_end(user=user)
             raise exceptions.AuthenticationFailed
         return user, row
+
+    def validate_user(self, auth_token: Any) -> Any:
+        """A program never signs in, so its last sign-in is when its token was last used, to the minute."""
+        user, _ = found = super().validate_user(auth_token)
+        now = timezone.now()
+        if not user.has_usable_password() and (user.last_login is None or now - user.last_login > timedelta(minutes=1)):
+            type(user).objects.filter(pk=user.pk).update(last_login=now)
+        return found
 
 
 class SessionAuthentication(TellsTheDatabase, authentication.SessionAuthentication):

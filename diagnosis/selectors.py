@@ -21,7 +21,6 @@ from django.db.models import (
     Value,
 )
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
 from patients import access
@@ -110,10 +109,7 @@ def patients_recent(*, user: User, limit: int = 8) -> list[Patient]:
 
 def referring_doctors(clinic: Clinic) -> QuerySet[User]:
     """People who hold the role of referring doctor at the clinic now."""
-    now = timezone.now()
-    held = Membership.objects.filter(
-        Q(valid_to__isnull=True) | Q(valid_to__gt=now), clinic=clinic, role=access.DOCTOR, valid_from__lte=now
-    )
+    held = Membership.objects.filter(access.holds_now(), clinic=clinic, role=access.DOCTOR)
     return User.objects.filter(is_active=True, pk__in=held.values("user")).order_by("last_name", "username")
 
 

@@ -17,12 +17,12 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from patients.errors import ApplicationError
-from patients.policy import CLIENT, DOCTOR, MATRIX, SCOPES, SYSTEM, Action, Reach
+from patients.policy import CLIENT, CLINIC_ADMIN, DOCTOR, MATRIX, SCOPES, SYSTEM, Action, Reach
 
 if TYPE_CHECKING:
     from patients.models import Clinic, Membership, User
 
-__all__ = ["CLIENT", "DOCTOR", "MATRIX", "SYSTEM", "Action", "Reach"]
+__all__ = ["CLIENT", "CLINIC_ADMIN", "DOCTOR", "MATRIX", "SYSTEM", "Action", "Reach"]
 
 
 def is_system_admin(user: User) -> bool:
@@ -30,13 +30,18 @@ def is_system_admin(user: User) -> bool:
     return bool(user.is_authenticated and user.is_active and user.is_superuser)
 
 
+def holds_now() -> Q:
+    """Memberships whose time has come and is not over."""
+    now = timezone.now()
+    return Q(valid_to__isnull=True, valid_from__lte=now) | Q(valid_to__gt=now, valid_from__lte=now)
+
+
 def active_memberships(user: User) -> QuerySet:
     """The user's memberships that hold now; none for anonymous or deactivated users."""
     memberships = apps.get_model("patients", "Membership").objects
     if not (user.is_authenticated and user.is_active):
         return memberships.none()
-    now = timezone.now()
-    return memberships.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=now), user=user, valid_from__lte=now)
+    return memberships.filter(holds_now(), user=user)
 
 
 def is_let_in(user: User) -> bool:

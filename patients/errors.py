@@ -43,6 +43,13 @@ CODES: dict[str, ErrorCode] = {
     "unknown_field": ErrorCode(400, "Unknown field", "{field}: this field does not exist here."),
     "unsupported_body": ErrorCode(415, "Unsupported body", "Send {expected}."),
     "identifier_taken": ErrorCode(409, "Identifier in use", "{system} {value} already belongs to another patient."),
+    "username_taken": ErrorCode(409, "Username in use", "Somebody has this username already. Choose another one."),
+    "account_deactivated": ErrorCode(
+        409, "Account deactivated", "The system administrator has deactivated this account. Ask them first."
+    ),
+    "link_refused": ErrorCode(
+        409, "Link refused", "A new password link for this person comes from the system administrator."
+    ),
     "patient_signed": ErrorCode(
         409, "Report signed", "A signed report names this patient, so name, birth and sex can no longer be changed."
     ),

@@ -52,7 +52,7 @@ class SearchForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _offer_clinics(self, user, Action.PATIENT_VIEW)
+        offer_clinics(self, user, Action.PATIENT_VIEW)
 
 
 class PatientForm(forms.Form):
@@ -94,7 +94,7 @@ class PatientNewForm(PatientForm):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _offer_clinics(self, user, Action.PATIENT_CREATE)
+        offer_clinics(self, user, Action.PATIENT_CREATE)
 
     def refuse(self, error: ApplicationError) -> None:
         if error.code == "identifier_taken" and error.params["system"] != "ABHA":
@@ -115,7 +115,7 @@ class IdentifierForm(forms.Form):
     value = LineField(limit=64, label="Number")
 
 
-def _offer_clinics(form: SearchForm | PatientNewForm, user: User, action: Action) -> None:
+def offer_clinics(form: Any, user: User, action: Action) -> None:
     """The clinics where the user may do `action`; the choice disappears where there is no choice."""
     field = form.fields["clinic"]
     clinics = Clinic.objects.filter(id__in=access.clinic_ids(user, action)).order_by("name")

@@ -111,6 +111,7 @@ def menu_of(user: Any) -> list[tuple[str, str]]:
         ("worklist", "Worklist", roles),
         ("patient_list", "Patients", roles & set(MATRIX[Action.PATIENT_VIEW])),
         ("audit_list", "Audit", roles & {*MATRIX[Action.AUDIT_VIEW], *MATRIX[Action.AUDIT_VIEW_OWN]}),
+        ("member_list", "People", access.CLINIC_ADMIN in roles),
         ("status", "Status", True),
     ]
     return [(name, words) for name, words, shown in entries if shown]

@@ -42,6 +42,7 @@ class Side:
         self.patient = factories.patient_make(
             clinic, name, mrn="7001", abha_number=f"abha {clinic.code}", birth_year=1961, created_by=sender
         )
+        self.person, self.program = factories.user_make("operator", clinic), factories.client_make(clinic)
         self.model = factories.model_version_make()
         self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
         self.unsigned = self._study(assigned)
@@ -74,6 +75,9 @@ class Side:
             "prediction": radiograph.predictions.get(shadow=False),
             "identifier": self.patient.identifiers.get(),
             "model": self.model,
+            "clinic": self.clinic,
+            "person": self.person,
+            "client": self.program,
         }
         return {kind: str(row.pk) for kind, row in by_kind.items()}
 
@@ -174,6 +178,14 @@ def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         "POST /patients/": {"query": "person"},
         "POST /audit/patient/": {"number": side.patient.abha_number},
         "POST /patients/new/": person,
+        "POST /people/new/": {
+            "clinic": str(side.clinic.pk),
+            "first_name": "Newly",
+            "username": "newly",
+            "roles": ["operator"],
+        },
+        "POST /people/<uuid:clinic_id>/<int:person_id>/": {"roles": ["radiographer"]},
+        "POST /people/programs/new/": {"clinic": str(side.clinic.pk), "name": "Gateway", "scopes": ["study:upload"]},
         "POST /patients/<uuid:patient_id>/edit/": same_person,
         "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
     }.get(f"{method} {route}")
