@@ -34,6 +34,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("patients/", include("patients.urls")),
     path("audit/", include("patients.audit_urls")),
+    path("emergency/", include("patients.emergency_urls")),
     path("people/", include("patients.member_urls")),
     path("", include("diagnosis.urls")),
     path("api/v1/", include((api, "api"))),

@@ -1,6 +1,7 @@
 """The flow as a system administrator sees it: searchable, read-only, without pixels; retry and cancel call services.
 
-Every list and row that names a patient is recorded in the audit before it is shown. What a version on trial said of a
+Patients have no names here, and results are not shown, except of clinics that the administrator opened by emergency
+access. Every list and row of a patient is recorded in the audit before it is shown. What a version on trial said of a
 film is not shown here either. May import: Django, `diagnosis.models`, `diagnosis.services`, `patients`; registers
 `diagnosis.model_admin` too.
 """
@@ -19,11 +20,13 @@ from django.utils.html import format_html
 
 import diagnosis.model_admin  # noqa: F401  registers the model versions
 from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study, Worker
+from diagnosis.querysets import holds
 from diagnosis.services.queue import job_cancel, job_retry
 from patients.admin import LinesInline, ReadOnlyAdmin
 from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.models import Patient
+from patients.querysets import patient_scope
 from patients.selectors import patients_matching
 
 
@@ -39,7 +42,7 @@ class FlowAdmin(ReadOnlyAdmin):
     exact: ClassVar[tuple[str, ...]] = ()
 
     search_fields = ("pk",)
-    search_help_text = "An id, or a patient's name or number"
+    search_help_text = "An id; during emergency access a patient's name or number"
     show_full_result_count = False
     list_per_page = 50
 
@@ -48,19 +51,20 @@ class FlowAdmin(ReadOnlyAdmin):
         return f"{cls.study_path}__patient" if cls.study_path else "patient"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related(f"{self.to_patient()}__clinic")
+        rows = super().get_queryset(request).select_related(f"{self.to_patient()}__clinic")
+        return rows.annotate(patient_visible=holds(patient_scope(request.user, self.to_patient())))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
-        return (queryset.filter(self._matching(term)) if term else queryset), False
+        return (queryset.filter(self._matching(request.user, term)) if term else queryset), False
 
-    def _matching(self, term: str) -> Q:
+    def _matching(self, user: Any, term: str) -> Q:
         try:
             wanted = UUID(term)
         except ValueError:
-            patients = patients_matching(Patient.objects.all(), term).values("pk")
+            patients = patients_matching(Patient.objects.visible_to(user), term).values("pk")
             return Q((f"{self.to_patient()}__in", patients), *((field, term) for field in self.exact), _connector=Q.OR)
         return Q(*((field, wanted) for field in (*self.ids, self.to_patient())), _connector=Q.OR)
 
@@ -75,19 +79,23 @@ class FlowAdmin(ReadOnlyAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         row = super().get_object(request, object_id, from_field)
         if row is not None:
-            patient = self.patient(row)
+            patient = self.owner(row)
             audit_record(user=request.user, verb="read", target=row, clinic=patient.clinic, patient=patient)
         return row
 
     @admin.display(description="patient")
-    def patient(self, row: Any) -> Patient:
+    def patient(self, row: Any) -> str:
+        patient = self.owner(row)
+        return patient.name if row.patient_visible else str(patient)
+
+    def owner(self, row: Any) -> Patient:
         for step in self.to_patient().split("__"):
             row = getattr(row, step)
         return row
 
     @admin.display(description="clinic")
     def at_clinic(self, row: Any) -> str:
-        return self.patient(row).clinic.name
+        return self.owner(row).clinic.name
 
 
 class RadiographInline(LinesInline):
@@ -108,7 +116,7 @@ class PredictionInline(LinesInline):
     fields = ("model_version", "engine", "urgency", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).filter(shadow=False).select_related("model_version")
+        return super().get_queryset(request).visible_to(request.user).select_related("model_version")
 
 
 class FindingInline(LinesInline):
@@ -121,10 +129,11 @@ class FindingInline(LinesInline):
 class StudyAdmin(FlowAdmin):
     study_path = ""
     exact = ("accession_number",)
-    search_help_text = "An id, an accession number, or a patient's name or number"
-    list_display = ("__str__", "patient", "at_clinic", "accession_number", "urgency", "source", "created_at")
+    search_help_text = "An id or accession number; during emergency access a patient's name or number"
+    list_display = ("__str__", "patient", "at_clinic", "urgency", "source", "created_at")
     list_filter = ("urgency", "source", "clinic")
     date_hierarchy = "created_at"
+    exclude = ("accession_number", "indication")
     inlines = (RadiographInline,)
 
 
@@ -132,11 +141,11 @@ class StudyAdmin(FlowAdmin):
 class RadiographAdmin(FlowAdmin):
     ids = ("pk", "study")
     exact = ("sha256", "sop_instance_uid")
-    search_help_text = "An id, a sha256, a SOP instance UID, or a patient's name or number"
+    search_help_text = "An id, a sha256, a SOP instance UID; during emergency access a patient's name or number"
     list_display = ("__str__", "patient", "at_clinic", "view", "format", "state", "code", "created_at")
     list_filter = ("state", "format", "view", "clinic")
     date_hierarchy = "created_at"
-    exclude = ("display_key",)
+    exclude = ("display_key", "message", "warnings")
     inlines = (JobInline, PredictionInline)
 
 
@@ -145,7 +154,7 @@ class JobAdmin(FlowAdmin):
     study_path = "radiograph__study"
     ids = ("pk", "radiograph")
     exact = ("error_code", "worker")
-    search_help_text = "An id, an error code, a worker, or a patient's name or number"
+    search_help_text = "An id, an error code, a worker; during emergency access a patient's name or number"
     list_display = ("__str__", "kind", "state", "attempt", "error_code", "patient", "at_clinic", "worker", "queued_at")
     list_filter = ("state", "kind", "shadow", "error_code", "radiograph__clinic")
     date_hierarchy = "queued_at"
@@ -185,7 +194,7 @@ class PredictionAdmin(FlowAdmin):
     inlines = (FindingInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).filter(shadow=False).select_related("model_version")
+        return super().get_queryset(request).visible_to(request.user).select_related("model_version")
 
     @admin.display(description="urgency", ordering="urgency")
     def how_urgent(self, prediction: Prediction) -> str:
@@ -204,9 +213,7 @@ class FindingAdmin(FlowAdmin):
     date_hierarchy = "prediction__created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Finding]:
-        return (
-            super().get_queryset(request).filter(prediction__shadow=False).select_related("prediction__model_version")
-        )
+        return super().get_queryset(request).visible_to(request.user).select_related("prediction__model_version")
 
     @admin.display(description="date", ordering="prediction__created_at")
     def date(self, finding: Finding) -> Any:

@@ -61,7 +61,8 @@ def _signed(prefix: str) -> Q:
     return Q(**{f"{prefix}id__in": Report.objects.filter(status__in=SIGNED).order_by().values("study_id")})
 
 
-def _holds(condition: Q) -> Case:
+def holds(condition: Q) -> Case:
+    """A condition as a column."""
     return Case(When(condition, then=Value(True)), default=Value(False))
 
 
@@ -71,7 +72,7 @@ class StudyQuerySet(models.QuerySet):
 
     def with_rights(self, user: User) -> Self:
         """Each study with `patient_visible`: may this user be shown whose it is?"""
-        return self.annotate(patient_visible=_holds(patient_scope(user, "patient")))
+        return self.annotate(patient_visible=holds(patient_scope(user, "patient")))
 
 
 class RadiographQuerySet(models.QuerySet):
@@ -89,10 +90,10 @@ class RadiographQuerySet(models.QuerySet):
         Asked row by row of the joined study; as subqueries over all films they would cost more than the page.
         """
         return self.annotate(
-            patient_visible=_holds(patient_scope(user, "study__patient")),
-            image_visible=_holds(study_scope(user, Action.IMAGE_VIEW, "study")),
-            results_visible=_holds(study_scope(user, Action.PREDICTION_VIEW, "study")),
-            results_awaited=_holds(study_scope(user, Action.PREDICTION_VIEW, "study", as_if_signed=True)),
+            patient_visible=holds(patient_scope(user, "study__patient")),
+            image_visible=holds(study_scope(user, Action.IMAGE_VIEW, "study")),
+            results_visible=holds(study_scope(user, Action.PREDICTION_VIEW, "study")),
+            results_awaited=holds(study_scope(user, Action.PREDICTION_VIEW, "study", as_if_signed=True)),
         )
 
 

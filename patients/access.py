@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from patients.errors import ApplicationError
-from patients.policy import CLIENT, CLINIC_ADMIN, DOCTOR, MATRIX, SCOPES, SYSTEM, Action, Reach
+from patients.policy import (
+    BREAK_GLASS,
+    BREAK_GLASS_ROLES,
+    CLIENT,
+    CLINIC_ADMIN,
+    DOCTOR,
+    MATRIX,
+    SCOPES,
+    SYSTEM,
+    Action,
+    Reach,
+)
 
 if TYPE_CHECKING:
     from patients.models import Clinic, Membership, User
@@ -51,11 +62,14 @@ def is_let_in(user: User) -> bool:
 
 def clinic_ids(user: User, action: Action | None = None, reach: Reach = Reach.CLINIC) -> QuerySet:
     """Ids of the clinics where the user may do `action` with this reach (any role when no action is given), as a
-    subquery. Where the clinic's policy lets a role reach the whole clinic, `Reach.CLINIC` includes it."""
+    subquery. `Reach.CLINIC` includes what the clinic's policy lets a role reach, and what is read by break-glass."""
     memberships = active_memberships(user)
     if action is not None:
         memberships = memberships.filter(_permitting(action, reach))
-    return memberships.order_by().values("clinic_id")
+    ids = memberships.order_by().values("clinic_id")
+    if reach == Reach.CLINIC and action in BREAK_GLASS:
+        return ids.union(break_glass(user).order_by().values("clinic_id"))
+    return ids
 
 
 def _permitting(action: Action, reach: Reach) -> Q:
@@ -75,7 +89,22 @@ def can_at(user: User, action: Action, clinic: Clinic) -> bool:
     """May the user do `action` at this clinic, to whatever they see of it?"""
     if SYSTEM in MATRIX[action] and is_system_admin(user):
         return True
-    return clinic_ids(user, action).filter(clinic=clinic).exists()
+    return apps.get_model("patients", "Clinic").objects.filter(pk=clinic.pk, id__in=clinic_ids(user, action)).exists()
+
+
+def may_break_glass(user: User) -> bool:
+    """May this person open a clinic's records in an emergency?"""
+    return is_system_admin(user) or active_memberships(user).filter(role__in=BREAK_GLASS_ROLES).exists()
+
+
+def break_glass(user: User) -> QuerySet:
+    """The user's emergency access that holds now, while they still are what entitled them to it."""
+    uses = apps.get_model("patients", "BreakGlass").objects
+    if not (user.is_authenticated and user.is_active):
+        return uses.none()
+    now = timezone.now()
+    entitled = Q(user__is_superuser=True) | Exists(active_memberships(user).filter(role__in=BREAK_GLASS_ROLES))
+    return uses.filter(entitled, user=user, started_at__lte=now, ends_at__gt=now)
 
 
 def actions_of(held: Iterable[Membership], clinic: Clinic) -> list[Action]:
@@ -103,6 +132,11 @@ def role_at(user: User, clinic: Clinic | None) -> str:
     if clinic is None or not user.is_authenticated:
         return ""
     return ",".join(sorted(active_memberships(user).filter(clinic=clinic).values_list("role", flat=True)))
+
+
+def reads_by_role(roles: str) -> bool:
+    """Do these roles (as `role_at` writes them) read the clinic's patients in the course of their work?"""
+    return any(role in MATRIX[Action.PATIENT_VIEW] for role in roles.split(","))
 
 
 def get_visible(queryset: Any, user: User, **lookup: object) -> Any:

@@ -7,11 +7,12 @@ was is the clinic's. May import: Django, `patients`.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -94,45 +95,42 @@ class UserAdmin(DjangoUserAdmin):
 
 @admin.register(Clinic)
 class ClinicAdmin(admin.ModelAdmin):
-    list_display = ("name", "code", "time_zone", "max_wait_minutes", "show_unread_results")
+    list_display = ("name", "code", "time_zone", "max_wait_minutes", "show_unread_results", "privacy_contact")
     search_fields = ("name", "code")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
-class IdentifierInline(admin.TabularInline):
+class IdentifierInline(LinesInline):
     model = PatientIdentifier
     fields = ("system", "value")
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    show_change_link = False
 
 
 @admin.register(Patient)
 class PatientAdmin(ReadOnlyAdmin):
-    """Search by name, number or birth year as on the patient page."""
+    """Who the patients are is shown and searched for clinics whose records the administrator opened in an emergency."""
 
-    inlines = (IdentifierInline,)
-    list_display = ("name", "numbers", "birth_year", "sex", "clinic", "created_at")
+    list_display = ("name_if_open", "numbers", "birth_year_if_open", "clinic", "created_at")
     list_filter = ("clinic",)
     list_select_related = ("clinic",)
     show_full_result_count = False
     search_fields = ("name",)
-    search_help_text = "Beginnings of the name's words, a number, or the birth year"
-    readonly_fields = ("findings_over_time",)
+    search_help_text = "An id; during emergency access a name, a number, or the birth year"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Patient]:
-        return super().get_queryset(request).prefetch_related("identifiers")
+        patients = super().get_queryset(request).prefetch_related("identifiers")
+        is_open = Exists(Patient.objects.visible_to(request.user).filter(pk=OuterRef("pk")))
+        return patients.annotate(is_open=is_open)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Patient], search_term: str
     ) -> tuple[QuerySet[Patient], bool]:
-        return patients_matching(queryset, search_term), False
+        try:
+            return (queryset.filter(pk=UUID(search_term.strip())) if search_term.strip() else queryset), False
+        except ValueError:
+            return patients_matching(queryset.filter(is_open=True), search_term), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         audit_record(user=request.user, verb="list")
@@ -144,15 +142,34 @@ class PatientAdmin(ReadOnlyAdmin):
             audit_record(user=request.user, verb="read", target=patient, clinic=patient.clinic, patient=patient)
         return patient
 
+    def get_fields(self, request: HttpRequest, obj: Patient | None = None) -> Any:
+        always = ("id", "clinic", "created_at", "findings_over_time")
+        known = ("name", "birth_date", "birth_year", "sex", "phone", "abha_number")
+        return (*known, *always) if obj is not None and obj.is_open else always
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Patient | None = None) -> Any:
+        return self.get_fields(request, obj)
+
+    def get_inlines(self, request: HttpRequest, obj: Patient | None = None) -> Any:
+        return [IdentifierInline] if obj is not None and obj.is_open else []
+
     @admin.display(description="findings over time")
     def findings_over_time(self, patient: Patient) -> str:
         address = reverse("admin:diagnosis_finding_changelist")
         query = f"prediction__radiograph__study__patient__id__exact={patient.pk}"
         return format_html('<a href="{}?{}">Every finding of every film, by date</a>', address, query)
 
-    @admin.display(description="numbers")
-    def numbers(self, patient: Patient) -> str:
-        return ", ".join(str(each) for each in patient.identifiers.all())
+    @admin.display(description="patient")
+    def name_if_open(self, patient: Patient) -> str:
+        return patient.name if patient.is_open else str(patient)
+
+    @admin.display(description="numbers", empty_value="–")
+    def numbers(self, patient: Patient) -> str | None:
+        return ", ".join(str(each) for each in patient.identifiers.all()) if patient.is_open else None
+
+    @admin.display(description="born", empty_value="–")
+    def birth_year_if_open(self, patient: Patient) -> int | None:
+        return patient.birth_year if patient.is_open else None
 
 
 @admin.register(AuditEvent)

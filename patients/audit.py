@@ -17,13 +17,14 @@ from patients import access
 from patients.context import current_request
 from patients.errors import ApplicationError
 from patients.models import AuditEvent, Purpose
+from patients.policy import SYSTEM
 
 #: A patient who stays in sight of the same person is recorded once in this time.
 REPEATED_WITHIN = timedelta(minutes=5)
 REASON_LIMIT = 500
 
 if TYPE_CHECKING:
-    from patients.models import Clinic, Patient, User
+    from patients.models import BreakGlass, Clinic, Patient, User
 
 
 def audit_record(
@@ -45,8 +46,13 @@ def audit_record(
     people. Where the record cannot be written a person is told `temporarily_unavailable` and a worker meets the
     database's own error; a caller that is about to show data must let either through.
     """
+    role = access.role_at(user, clinic) if user is not None else "worker"
+    if user is not None and clinic is not None and not access.reads_by_role(role):
+        role, purpose, reason = _emergency(
+            role, access.break_glass(user).filter(clinic=clinic).first(), purpose, reason
+        )
     event = _event(
-        role=access.role_at(user, clinic) if user is not None else "worker",
+        role=role,
         user=user if user is not None and user.is_authenticated else None,
         clinic_id=clinic.pk if clinic is not None else None,
         verb=verb,
@@ -78,25 +84,41 @@ def audit_list(*, user: User, patients: Iterable[Patient], renewed: bool = False
         recent = AuditEvent.objects.filter(user=user, verb="list", at__gt=timezone.now() - REPEATED_WITHIN)
         for known in recent.filter(patient__in=shown).order_by().values_list("patient", flat=True):
             shown.pop(known, None)
-    roles: dict[object, list[str]] = defaultdict(list)
+    held: dict[object, list[str]] = defaultdict(list)
     for clinic_id, role in access.active_memberships(user).order_by("role").values_list("clinic_id", "role"):
-        roles[clinic_id].append(role)
-    events = [
-        _event(
-            role="system" if access.is_system_admin(user) else ",".join(roles[patient.clinic_id]),
-            user=user,
-            clinic_id=patient.clinic_id,
-            verb="list",
-            object_type="patient",
-            object_id=str(patient.pk),
-            patient=patient,
+        held[clinic_id].append(role)
+    system = access.is_system_admin(user)
+    roles = {patient.clinic_id: SYSTEM if system else ",".join(held[patient.clinic_id]) for patient in shown.values()}
+    uses = {}
+    if not all(access.reads_by_role(role) for role in roles.values()):
+        uses = {use.clinic_id: use for use in access.break_glass(user)}
+    events = []
+    for patient in shown.values():
+        role, purpose, reason = _emergency(roles[patient.clinic_id], uses.get(patient.clinic_id))
+        events.append(
+            _event(
+                role=role,
+                user=user,
+                clinic_id=patient.clinic_id,
+                verb="list",
+                object_type="patient",
+                object_id=str(patient.pk),
+                patient=patient,
+                purpose=purpose,
+                reason=reason,
+            )
         )
-        for patient in shown.values()
-    ]
     try:
         AuditEvent.objects.bulk_create(events)
     except DatabaseError as error:
         raise ApplicationError("temporarily_unavailable") from error
+
+
+def _emergency(role: str, use: BreakGlass | None, purpose: str = "", reason: str = "") -> tuple[str, str, str]:
+    """Role, purpose and reason of what is read by emergency access; as they were without one."""
+    if use is None:
+        return role, purpose, reason
+    return role or "break-glass", purpose or Purpose.EMERGENCY, reason or use.reason
 
 
 def _event(*, role: str, patient: Patient | None, purpose: str = "", reason: str = "", **facts: Any) -> AuditEvent:

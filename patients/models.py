@@ -7,7 +7,7 @@ Every model that holds patient data has `objects.visible_to(user)` (see `patient
 from __future__ import annotations
 
 import uuid
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser
@@ -63,6 +63,12 @@ class Clinic(models.Model):
     show_unread_results = models.BooleanField(
         default=False,
         help_text="Operators and radiographers see the film and the model's answer before a radiologist has signed.",
+    )
+    privacy_contact = models.EmailField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Who is told by e-mail when somebody reads the clinic's records by emergency access.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -149,7 +155,8 @@ class Patient(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        """Not the name: this text goes into logs, histories and the administration."""
+        return f"Patient {str(self.id)[:8]}"
 
 
 @tracked(by="patient")
@@ -170,6 +177,43 @@ class PatientIdentifier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.system} {self.value}"
+
+
+class BreakGlass(models.Model):
+    """Emergency access: one person reads one clinic's records for an hour, says why, and the clinic is told.
+
+    `mailed_at` is empty until the mail server took the mail to the clinic's privacy contact; `mail_problem` says why it
+    did not, the last time it was tried.
+    """
+
+    LASTS = timedelta(hours=1)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+    started_at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField()
+    mailed_at = models.DateTimeField(null=True)
+    mail_tried_at = models.DateTimeField(null=True)
+    mail_problem = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        ordering = ["-started_at"]
+        indexes = [models.Index(fields=["user", "ends_at"], name="break_glass_of_user")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__gte=F("started_at"), ends_at__lte=F("started_at") + timedelta(hours=1)),
+                name="break_glass_lasts_an_hour_at_most",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Emergency access {str(self.id)[:8]}"
+
+    @property
+    def holds(self) -> bool:
+        return self.ends_at > timezone.now()
 
 
 class Purpose(models.TextChoices):

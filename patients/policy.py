@@ -59,6 +59,7 @@ class Action(StrEnum):
     MODEL_ACTIVATE = "model.activate"
     EXPORT_REASONED = "export.reasoned"
     EXPORT_DEIDENTIFIED = "export.deidentified"
+    BREAK_GLASS_VIEW = "break_glass.view"
     AUDIT_VIEW = "audit.view"
     AUDIT_VIEW_OWN = "audit.view_own"
 
@@ -106,6 +107,7 @@ MATRIX: dict[Action, dict[str, Reach]] = {
     Action.MODEL_ACTIVATE: {SYSTEM: Reach.EVERYWHERE},
     Action.EXPORT_REASONED: _clinic(RADIOLOGIST),
     Action.EXPORT_DEIDENTIFIED: _clinic(CLINIC_ADMIN),
+    Action.BREAK_GLASS_VIEW: _clinic(CLINIC_ADMIN),
     Action.AUDIT_VIEW: _clinic(CLINIC_ADMIN) | {SYSTEM: Reach.EVERYWHERE},
     Action.AUDIT_VIEW_OWN: _clinic(RADIOLOGIST, DOCTOR),
 }
@@ -125,3 +127,16 @@ SCOPES: dict[Action, Scope] = {
     Action.STUDY_UPLOAD: Scope.STUDY_UPLOAD,
     Action.IMAGE_VIEW: Scope.IMAGE_READ,
 }
+
+
+#: What somebody who broke the glass may do at that clinic for an hour, and who may break it: reading, never changing.
+BREAK_GLASS = frozenset(
+    {
+        Action.PATIENT_VIEW,
+        Action.STUDY_STATUS,
+        Action.IMAGE_VIEW,
+        Action.PREDICTION_VIEW,
+        Action.REPORT_VIEW,
+    }
+)
+BREAK_GLASS_ROLES = frozenset({RADIOLOGIST, SYSTEM})

@@ -31,7 +31,7 @@ from diagnosis.models import (
     Report,
     Study,
 )
-from patients.models import Clinic, Membership, Patient, PatientIdentifier, User
+from patients.models import BreakGlass, Clinic, Membership, Patient, PatientIdentifier, User
 from patients.policy import Scope
 from patients.text import search_name
 
@@ -66,6 +66,15 @@ def client_make(clinic: Clinic, *scopes: str) -> User:
     client = User.objects.create(username=f"client-{next(_number)}", password=make_password(None))
     membership_make(client, clinic, "client", scopes=list(scopes or Scope))
     return client
+
+
+def break_glass_make(user: User, clinic: Clinic, *, over: bool = False) -> BreakGlass:
+    """Emergency access of the user to the clinic, since a minute ago; `over` now."""
+    since = timezone.now() - timedelta(minutes=1)
+    ends_at = timezone.now() if over else since + BreakGlass.LASTS
+    return BreakGlass.objects.create(
+        user=user, clinic=clinic, reason="Nobody else can be reached", started_at=since, ends_at=ends_at
+    )
 
 
 def system_admin_make(**fields: Any) -> User:

@@ -91,6 +91,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "patients.context_processors.break_glass",
             ],
         },
     }
@@ -167,6 +168,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 globals().update(env.email_config())
+EMAIL_TIMEOUT = 10
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -25,6 +25,7 @@ from diagnosis.services.intake import PRIORITY
 from diagnosis.services.locks import lock_try
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import DATABASE_AWAY, hint_publish, running_return
+from patients.emergency import break_glass_mails_send
 from patients.sealing import audit_keep_sealed
 
 log = logging.getLogger("diagnosis.recovery")
@@ -84,6 +85,7 @@ def sweep(*, every: float = 0) -> Swept | None:
     for kind, count in waiting.items():
         hint_publish(kind, count=count)
     audit_keep_sealed()
+    break_glass_mails_send()
     return Swept(taken_back, added, sum(waiting.values()))
 
 

@@ -39,6 +39,10 @@ GET   /patients/<uuid:patient_id>/edit/                         302  200  200  4
 POST  /patients/<uuid:patient_id>/edit/                         302  302  302  403  404  403  404  404  404  403
 POST  /patients/<uuid:patient_id>/identifiers/                  302  302  302  403  404  403  404  404  404  403
 POST  /patients/<uuid:patient_id>/identifiers/<int:identifier_id>/remove/ 302 302 302 403 404 403 404 404 404 403
+GET   /emergency/                                               302  403  403  200  403  403  403  200  403  403
+POST  /emergency/                                               302  403  403  400  403  403  403  302  403  403
+GET   /emergency/uses/                                          302  403  403  403  403  403  200  403  403  403
+POST  /emergency/<uuid:use_id>/end/                             302  404  404  404  404  404  404  302  404  404
 GET   /people/                                                  302  403  403  403  403  403  200  403  403  403
 GET   /people/new/                                              302  403  403  403  403  403  200  403  403  403
 POST  /people/new/                                              302  403  403  403  403  403  200  403  403  403
@@ -178,6 +182,8 @@ ADMIN_MODELS = {
     "knox/authtoken": {"view", "delete"},
     "mfa/authenticator": {"view", "delete"},
 }
+#: Results, which the administration shows of clinics opened by emergency access only.
+ADMIN_CLOSED = {"diagnosis/prediction", "diagnosis/finding"}
 #: Addresses of the administration that belong to no model, and the system administrator's answer.
 ADMIN_PAGES = {
     "/admin/": 200,

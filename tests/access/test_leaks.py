@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from diagnosis.models import Job, Prediction, Radiograph, Report, Study
-from patients.models import AuditEvent, Clinic, Patient
+from patients.models import AuditEvent, Clinic, Patient, Purpose
 from patients.services import patient_update
 from tests import factories
 
@@ -132,10 +132,52 @@ def test_the_administration_changes_no_patient(admin_client, patient):
 
 
 @pytest.mark.parametrize("query", ["verma ash", "0017", "1961"])
-def test_the_administration_finds_patients_as_the_pages_do(admin_client, patient, foreign_patient, query):
+def test_the_administration_finds_patients_of_a_clinic_that_was_opened(
+    admin_client, system_admin, patient, foreign_patient, query
+):
+    factories.break_glass_make(system_admin, patient.clinic)
     page = admin_client.get("/admin/patients/patient/", {"q": query}).content.decode()
     assert "Asha Verma" in page
     assert "Bela Nagy" not in page
+
+
+@pytest.mark.parametrize("query", ["verma", "asha", "0017", "1961", "nobody", ""])
+@pytest.mark.parametrize("model", ["patients/patient", "diagnosis/study", "diagnosis/radiograph", "diagnosis/job"])
+def test_the_administration_names_no_patient_and_searches_for_none(admin_client, film, model, query):
+    """What fits and what does not reads the same: a search is no oracle."""
+    answer = admin_client.get(f"/admin/{model}/", {"q": query})
+    assert "Asha" not in answer.content.decode()
+    assert len(answer.context["cl"].result_list) == (0 if query else answer.context["cl"].result_count)
+
+
+@pytest.mark.parametrize("page", ["change", "history"])
+@pytest.mark.parametrize("model", [Patient, Study, Radiograph, Job, Report])
+def test_no_page_of_the_administration_tells_who_a_patient_is(admin_client, user_for, film, model, page):
+    study = film.study
+    Study.objects.filter(pk=study.pk).update(indication="cough, Mrs Verma", accession_number="ACC-7")
+    Patient.objects.filter(pk=study.patient_id).update(phone="555-0199", abha_number="12345678901234")
+    factories.report_make(study, user_for("radiologist"), "draft", impression="Mrs Verma is well")
+    name = f"/admin/{model._meta.app_label}/{model._meta.model_name}"
+    answer = admin_client.get(f"{name}/{model.objects.first().pk}/{page}/")
+    assert answer.status_code == 200
+    for secret in ("Asha", "Verma", "0017", "1961", "555-0199", "12345678901234", "ACC-7", "cough"):
+        assert secret not in answer.content.decode(), secret
+
+
+@pytest.mark.parametrize("model", ["prediction", "finding"])
+def test_the_administration_shows_results_of_opened_clinics_only(admin_client, system_admin, film, foreign_film, model):
+    def shown():
+        return len(admin_client.get(f"/admin/diagnosis/{model}/").context["cl"].result_list)
+
+    assert shown() == 0
+    factories.break_glass_make(system_admin, film.clinic)
+    assert shown() == (1 if model == "prediction" else 3)
+
+
+def test_no_text_that_stands_for_a_patient_holds_their_name(patient, film):
+    """Histories, log entries, faults and messages are made of it."""
+    for row in (patient, film.study, film, *film.jobs.all(), *film.predictions.all()):
+        assert "Asha" not in str(row) + repr(row)
 
 
 def test_the_administration_lists_patients_in_a_fixed_number_of_queries(admin_client, clinic):
@@ -153,6 +195,7 @@ def test_what_a_system_administrator_reads_is_recorded(admin_client, patient, sy
     admin_client.get(f"/admin/patients/patient/{patient.pk}/change/")
     event = AuditEvent.objects.get()
     assert (event.user, event.role, event.verb, event.patient) == (system_admin, "system", "read", patient)
+    assert event.purpose == Purpose.SYSTEM
 
 
 def test_the_audit_names_no_patient_to_a_system_administrator(admin_client, user_for, patient):

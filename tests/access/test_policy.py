@@ -42,6 +42,7 @@ model.approve           -    -    c    -    -    -    -
 model.activate          -    -    -    -    -    -    Y
 export.reasoned         -    -    c    -    -    -    -
 export.deidentified     -    -    -    -    c    -    -
+break_glass.view        -    -    -    -    c    -    -
 audit.view              -    -    -    -    c    -    Y
 audit.view_own          -    -    c    c    -    -    -
 """

@@ -36,12 +36,13 @@ TRIAL_NAME, TRIAL_NUMBER = "trial-reader", 0.4242
 class Side:
     """A clinic with a patient, whose film is analysed, in a study with and a study without a signed report."""
 
-    def __init__(self, name: str, clinic: Clinic, radiologist: Any, assigned: Any, sender: Any) -> None:
+    def __init__(self, name: str, clinic: Clinic, radiologist: Any, assigned: Any, sender: Any, opener: Any) -> None:
         self.clinic = clinic
         self.sender = sender
         self.patient = factories.patient_make(
             clinic, name, mrn="7001", abha_number=f"abha {clinic.code}", birth_year=1961, created_by=sender
         )
+        self.use = factories.break_glass_make(opener, clinic, over=True)
         self.person, self.program = factories.user_make("operator", clinic), factories.client_make(clinic)
         self.model = factories.model_version_make()
         self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
@@ -78,6 +79,7 @@ class Side:
             "clinic": self.clinic,
             "person": self.person,
             "client": self.program,
+            "use": self.use,
         }
         return {kind: str(row.pk) for kind, row in by_kind.items()}
 
@@ -95,8 +97,9 @@ class World:
         self.people["system"] = factories.system_admin_make()
         self.people |= {name: factories.client_make(home) for name in ("client", "sender")}
         self.stranger = factories.user_make("radiologist", far)
-        self.own = Side(OWN_NAME, home, self.people["radiologist"], self.people["assigned"], self.people["sender"])
-        self.foreign = Side(FOREIGN_NAME, far, self.stranger, self.stranger, self.stranger)
+        own = [self.people[role] for role in ("radiologist", "assigned", "sender", "system")]
+        self.own = Side(OWN_NAME, home, *own)
+        self.foreign = Side(FOREIGN_NAME, far, *[self.stranger] * 4)
         self.sessions, self.tokens = {"anonymous": Client()}, {"anonymous": APIClient()}
         for role, user in self.people.items():
             self.sessions[role], self.tokens[role] = Client(), APIClient()
@@ -178,6 +181,7 @@ def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         "POST /patients/": {"query": "person"},
         "POST /audit/patient/": {"number": side.patient.abha_number},
         "POST /patients/new/": person,
+        "POST /emergency/": {"clinic": str(side.clinic.pk), "reason": "Nobody can be reached at night"},
         "POST /people/new/": {
             "clinic": str(side.clinic.pk),
             "first_name": "Newly",

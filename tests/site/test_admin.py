@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from diagnosis.admin import FlowAdmin
 from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study
-from patients.models import AuditEvent, Patient
+from patients.models import AuditEvent, Clinic, Patient, User
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,10 @@ CLINICAL = [Study, Radiograph, Job, Prediction, Finding, Report]
 
 
 @pytest.fixture
-def browser(client_for: Callable[..., Client]) -> Client:
+def browser(client_for: Callable[..., Client], system_admin: User, clinic: Clinic, other_clinic: Clinic) -> Client:
+    """A system administrator who opened both clinics' records by emergency access."""
+    for each in (clinic, other_clinic):
+        factories.break_glass_make(system_admin, each)
     return client_for("system")
 
 

@@ -1,0 +1,121 @@
+"""Emergency access ("break-glass"): begun with a reason, read only, over after an hour, told to the clinic.
+
+The row is also the mail's outbox: the sweeper sends what was not sent yet, and tries again until it is. Rights join in
+`patients.access.clinic_ids`; the audit says ETREAT and the reason of everything read under it (`patients.audit`).
+May import: Django, `patients.models`, `patients.access`, `patients.audit`, `patients.text`.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.core.mail import send_mail
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from patients import access
+from patients.access import Action
+from patients.audit import audit_record
+from patients.errors import ApplicationError
+from patients.models import BreakGlass, Clinic, Purpose, User
+from patients.text import clean_text
+
+log = logging.getLogger("patients.emergency")
+
+#: Fewer words say no reason.
+REASON_WORDS = 4
+MAIL_AGAIN_AFTER = timedelta(minutes=5)
+MAIL = """\
+{name} ({username}) opened the patients' records of {clinic} by emergency access on {day} at {time} UTC,
+for at most one hour, to read.
+
+The reason they gave and everything they opened are recorded. A clinic administrator finds them on the page People,
+under "Emergency access". If nobody at {clinic} knows of an emergency, ask {name}, and tell the system administrator.
+"""
+
+
+def clinics_closed_to(user: User) -> QuerySet[Clinic]:
+    """The clinics whose patients the user does not see now: those that can be opened."""
+    return Clinic.objects.exclude(id__in=access.clinic_ids(user, Action.PATIENT_VIEW)).order_by("name")
+
+
+def uses_visible_to(user: User) -> QuerySet[BreakGlass]:
+    """Every emergency access to clinics that the user administers, newest first."""
+    clinics = access.clinic_ids(user, Action.BREAK_GLASS_VIEW)
+    return BreakGlass.objects.filter(clinic__in=clinics).select_related("user", "clinic")
+
+
+@transaction.atomic
+def break_glass_start(*, user: User, clinic: Clinic, reason: str) -> BreakGlass:
+    """From now on the user reads this clinic's records, for an hour; what holds already is not prolonged.
+
+    Raises `permission_denied` and `invalid_input` (no reason that says something).
+    """
+    if not access.may_break_glass(user):
+        raise ApplicationError("permission_denied")
+    reason = clean_text(reason, field="reason", limit=500)
+    if len(reason.split()) < REASON_WORDS:
+        raise ApplicationError(
+            "invalid_input", fields={"reason": ["Say in a sentence what happened and who needs it."]}
+        )
+    User.objects.select_for_update().get(pk=user.pk)
+    if (already := access.break_glass(user).filter(clinic=clinic).first()) is not None:
+        return already
+    now = timezone.now()
+    use = BreakGlass.objects.create(
+        user=user, clinic=clinic, reason=reason, started_at=now, ends_at=now + BreakGlass.LASTS
+    )
+    audit_record(user=user, verb="break-glass", target=use, clinic=clinic, purpose=Purpose.EMERGENCY, reason=use.reason)
+    return use
+
+
+@transaction.atomic
+def break_glass_end(*, user: User, use_id: UUID) -> None:
+    """End one's own emergency access now. Raises `not_found` for any other."""
+    use = BreakGlass.objects.select_for_update().filter(pk=use_id, user=user).select_related("clinic").first()
+    if use is None:
+        raise ApplicationError("not_found")
+    if not use.holds:
+        return
+    audit_record(
+        user=user, verb="break-glass-end", target=use, clinic=use.clinic, purpose=Purpose.EMERGENCY, reason=use.reason
+    )
+    use.ends_at = timezone.now()
+    use.save(update_fields=["ends_at"])
+
+
+def break_glass_mails_send() -> int:
+    """Tell the privacy contacts of what they were not told yet; how many were told. Called by the sweeper.
+
+    What cannot be sent now is tried again in five minutes; a clinic without a contact is told once it has one.
+    """
+    due = Q(mail_tried_at=None) | Q(mail_tried_at__lt=timezone.now() - MAIL_AGAIN_AFTER)
+    waiting = BreakGlass.objects.filter(due, mailed_at=None).exclude(clinic__privacy_contact="")
+    told = 0
+    for use in waiting.select_related("user", "clinic").order_by("started_at")[:20]:
+        use.mail_tried_at = timezone.now()
+        try:
+            _mail(use)
+        except OSError as error:  # smtplib's errors are OSErrors, an absent server too
+            use.mail_problem = type(error).__name__
+            log.error("the mail about emergency access %s could not be sent: %s", use.pk, use.mail_problem)
+        else:
+            use.mailed_at, use.mail_problem = use.mail_tried_at, ""
+            told += 1
+        use.save(update_fields=["mail_tried_at", "mailed_at", "mail_problem"])
+    return told
+
+
+def _mail(use: BreakGlass) -> None:
+    body = MAIL.format(
+        name=use.user.get_full_name() or use.user.username,
+        username=use.user.username,
+        clinic=use.clinic.name,
+        day=f"{use.started_at:%d %B %Y}",
+        time=f"{use.started_at:%H:%M}",
+    )
+    subject = f"Emergency access to the records of {use.clinic.name}"
+    send_mail(" ".join(subject.split()), body, None, [use.clinic.privacy_contact])
