@@ -12,7 +12,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from patients import access
-from patients.errors import ApplicationError
+from patients.errors import ApplicationError, error_sentence
 from patients.members import client_add, client_token_renew, link_make, person_add, person_remove, roles_set
 from patients.models import AuditEvent, Membership, User
 from tests import factories
@@ -72,7 +72,7 @@ def test_nobody_signs_in_before_the_link_was_used(page, clinic):
 
 def test_a_username_is_given_once_whatever_its_case(page, clinic):
     add(page, clinic)
-    assert "Somebody has this username already" in add(page, clinic, username="NINA").content.decode()
+    assert error_sentence("username_taken") in add(page, clinic, username="NINA").content.decode()
     assert User.objects.filter(username__iexact="nina").count() == 1
 
 
@@ -127,7 +127,7 @@ def test_who_left_can_come_back_with_a_new_link(admin, clinic, user_for):
 def test_an_account_that_the_system_administrator_shut_stays_shut(admin, clinic, user_for):
     operator = user_for("operator")
     User.objects.filter(pk=operator.pk).update(is_active=False)
-    with pytest.raises(ApplicationError, match="system administrator"):
+    with pytest.raises(ApplicationError, match=error_sentence("account_deactivated")):
         roles_set(user=admin, clinic=clinic, person=operator, roles=["radiographer"])
 
 
@@ -159,7 +159,7 @@ def test_people_of_other_clinics_do_not_exist(page, clinic, other_clinic, user_f
 def test_no_link_for_who_also_works_where_one_administers_nothing(admin, clinic, other_clinic, user_for):
     operator = user_for("operator")
     factories.membership_make(operator, other_clinic, "radiologist")
-    with pytest.raises(ApplicationError, match="comes from the system administrator"):
+    with pytest.raises(ApplicationError, match=error_sentence("link_refused")):
         link_make(user=admin, clinic=clinic, person=operator)
 
 
