@@ -74,6 +74,19 @@ class RequestContextMiddleware:
         log.log(level, "request", extra=said)
 
 
+class ProtectiveHeadersMiddleware:
+    """What the libraries leave out: no other site may embed an answer, and no cache keeps one that did not say how."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
 def log_in_of(request: HttpRequest) -> str:
     """A short hash that tells the log-in or token of this request from others; empty for anonymous visitors."""
     token = getattr(request, "auth", None)

@@ -64,6 +64,14 @@ def document_problems(result: dict[str, Any], **kwargs: object) -> dict[str, Any
     return result
 
 
+def document_births(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
+    """drf-spectacular's hook: a new patient comes with a birth date or a birth year, which no serializer can say."""
+    new = result["components"]["schemas"]["PatientNewRequest"]
+    new["properties"]["birth_date"].pop("nullable", None)
+    new["anyOf"] = [{"required": ["birth_date"]}, {"required": ["birth_year"]}]
+    return result
+
+
 class SwaggerView(SpectacularSwaggerSplitView):
     """The page of the description: local files, its script from an address of its own, nothing inline."""
 

@@ -25,7 +25,7 @@ MAX_KEY_LENGTH = 255
 UPLOAD_PARAMETERS = [
     OpenApiParameter(
         "Idempotency-Key",
-        str,
+        {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": MAX_KEY_LENGTH},
         OpenApiParameter.HEADER,
         required=True,
         description="Any text of your own, new for each film, the same when you send it again after a fault.",

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from patients import access
 from patients.api.base import DayField, IdField, StrictSerializer, TextField
 from patients.models import Clinic, Membership, Patient, Role
+
+
+@extend_schema_field({"type": "integer", "minimum": 1900, "maximum": 2100})
+class BirthYearField(serializers.IntegerField):
+    """A year; which ones are possible today is the services' to say: `invalid_date`."""
 
 
 class IdentifierSerializer(StrictSerializer):
@@ -26,7 +32,7 @@ class PatientEditSerializer(StrictSerializer):
 
     name = TextField(max_length=200)
     birth_date = DayField(required=False, allow_null=True)
-    birth_year = serializers.IntegerField(required=False, help_text="where nobody knows the date")
+    birth_year = BirthYearField(required=False, help_text="where nobody knows the date; at most 130 years ago")
     sex = serializers.ChoiceField(Patient.Sex.choices, required=False)
     phone = TextField(max_length=32, required=False, allow_blank=True)
     abha_number = TextField(max_length=20, required=False, allow_blank=True)

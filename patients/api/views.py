@@ -10,7 +10,7 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -40,7 +40,9 @@ class PatientFilter(FilterSet):
     """Narrow the list; each filter may be given once."""
 
     q = django_filters.CharFilter(method="search", help_text="Beginnings of words of the name, or of a number.")
-    birth_year = django_filters.NumberFilter(min_value=1000, max_value=9999, decimal_places=0)
+    birth_year = extend_schema_field({"type": "integer", "minimum": 1000, "maximum": 9999})(
+        django_filters.NumberFilter(min_value=1000, max_value=9999, decimal_places=0)
+    )
     clinic = django_filters.UUIDFilter()
 
     class Meta:

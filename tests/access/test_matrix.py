@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection, transaction
 from django.http import HttpResponse
 from django.urls import URLPattern, get_resolver
@@ -16,6 +17,7 @@ from patients.models import AuditEvent
 from tests.access import table
 from tests.access.table import ROLES, Row, rows
 from tests.access.world import FOREIGN_NAME, OWN_NAME, TRIAL_NAME, TRIAL_NUMBER, UNKNOWN, Side, World
+from tests.pages.test_markup import Markup
 
 HOME_ROWS = [(variant, row) for variant, text in [
     ("", table.PAGES + table.API), ("signed", table.SIGNED), ("open", table.OPEN),
@@ -217,8 +219,7 @@ def test_other_methods_do_nothing(world, route):
 
 @pytest.mark.parametrize("row", rows(table.ACCOUNTS), ids=lambda row: row.route)
 def test_account_pages_answer_as_expected(world, row):
-    route = re.sub(r"\^|\$|\(\?P<key>[^)]*\)|\(\?P<uidb36>[^)]*\)", lambda m: "" if m[0] in "^$" else "x", row.route)
-    answers = {role: ask(world, role, Row("GET", route, {}), "own").status_code for role in ROLES}
+    answers = {role: ask(world, role, Row("GET", account_route(row.route), {}), "own").status_code for role in ROLES}
     assert answers == row.expected
 
 
@@ -235,19 +236,54 @@ def admin_cases() -> Iterator[tuple[str, int]]:
         yield f"/admin/{model}/<path:object_id>/delete/", 200 if "delete" in may else 403
 
 
-@pytest.mark.parametrize(("route", "status"), admin_cases())
-def test_the_administration_belongs_to_the_system_administrator(world, route, status):
-    from django.apps import apps
-
+def admin_address(route: str) -> str:
+    """An address of the administration with its parameters filled; any other as it is."""
+    if not route.startswith("/admin/"):
+        return route
     filled = re.sub(r"\^|\$", "", route).replace("(?P<app_label>*)", "patients").replace("(?P<url>.*)", "nonsense/")
     if model := re.match(r"/admin/(\w+/\w+)/<", filled):
         row = apps.get_model(model[1].replace("/", ".")).objects.last()  # the first may be on trial, unseen
-        filled = re.sub(r"<[^>]*>", str(row.pk) if row else "1", filled)
-    else:
-        filled = re.sub(r"<[^>]*>", "1", filled)
+        return re.sub(r"<[^>]*>", str(row.pk) if row else "1", filled)
+    return re.sub(r"<[^>]*>", "1", filled)
+
+
+@pytest.mark.parametrize(("route", "status"), admin_cases())
+def test_the_administration_belongs_to_the_system_administrator(world, route, status):
+    filled = admin_address(route)
     answers = {role: ask(world, role, Row("GET", filled, {}), "own").status_code for role in ROLES}
     away = {role: 302 for role in ROLES} | ({} if route != "/admin/login/" else dict.fromkeys(ROLES[1:], 403))
     assert answers == away | {"system": status}
+
+
+def account_route(route: str) -> str:
+    return re.sub(r"\^|\$|\(\?P<key>[^)]*\)|\(\?P<uidb36>[^)]*\)", lambda m: "" if m[0] in "^$" else "x", route)
+
+
+PROTECTED = [
+    *((row.method, row.route) for variant, row in HOME_ROWS if not variant),
+    *(("GET", account_route(row.route)) for row in rows(table.ACCOUNTS)),
+    *(("GET", route) for route, _ in admin_cases()),
+]
+
+
+@pytest.mark.parametrize(("method", "route"), PROTECTED, ids=lambda part: part)
+def test_every_answer_protects_itself(world, method, route):
+    for role in ("anonymous", "radiologist", "system"):
+        response = ask(world, role, Row(method, admin_address(route), {}), "own")
+        headers, policy = response.headers, response.headers["Content-Security-Policy"]
+        # Charts are SVG files with styles in them: shown as pictures, without scripts, in a sandbox.
+        assert "unsafe" not in policy or (route.endswith(".svg") and "script" not in policy and "sandbox" in policy)
+        assert "frame-ancestors 'none'" in policy or policy.startswith("default-src 'none'")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "camera=()" in headers["Permissions-Policy"]
+        if OWN_NAME.encode() in response.body or headers.get("Content-Type") == "image/png":
+            assert "no-store" in headers["Cache-Control"], role
+        if headers.get("Content-Type", "").startswith("text/html"):
+            assert Markup(response.body.decode()).forbidden == [], role
 
 
 def test_every_address_stands_in_the_table():

@@ -46,8 +46,9 @@ def environment(var_dir: Path, **more: str) -> dict[str, str]:
 class Site:
     """`manage.py up` in its own data folder."""
 
-    def __init__(self, var_dir: Path, port: int) -> None:
-        self.var_dir, self.port = var_dir, port
+    def __init__(self, var_dir: Path, port: int, **more: str) -> None:
+        """`more` are further variables of the environment."""
+        self.var_dir, self.port, self.more = var_dir, port, more
         self.log = var_dir.parent / f"up-{time.monotonic_ns()}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -62,11 +63,11 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.var_dir, PORT=str(self.port), WEB_WORKERS="1", PREPARE_CONCURRENCY="1")
+        return environment(self.var_dir, PORT=str(self.port), WEB_WORKERS="1", PREPARE_CONCURRENCY="1", **self.more)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, seconds: float = 90) -> None:
         wait_until(
-            lambda: "The site answers" in self.output or self.process.poll() is not None, 90, f"ready: {self.log}"
+            lambda: "The site answers" in self.output or self.process.poll() is not None, seconds, f"ready: {self.log}"
         )
         assert self.process.poll() is None, self.output
 
