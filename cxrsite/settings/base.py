@@ -127,6 +127,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Chest X-ray reading"
 MFA_REQUIRED = bool(env.MFA_REQUIRED)
 # What weighs most (`patients.stepup`) asks who is there unless that was proved within this time.
 STEP_UP_SECONDS = ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60

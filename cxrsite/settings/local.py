@@ -33,3 +33,5 @@ DATABASES = {"default": env.database_config(embedded.database_url())}
 DATABASE_OWNER = env.database_config(embedded.owner_url())
 ONE_DATABASE_LOGIN_WILL_DO = True
 CELERY_BROKER_URL = embedded.redis_url()
+# A browser takes localhost for a safe place also without TLS.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True

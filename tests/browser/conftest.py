@@ -151,7 +151,7 @@ def sign_in(page: Page, who: str, password: str) -> None:
     page.goto("/accounts/login/")
     page.get_by_label("Username").fill(who)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.locator(".menu")).to_be_visible()
 
 

@@ -172,5 +172,5 @@ def test_wrong_password_is_told_in_words(browse):
     page.goto("/accounts/login/")
     page.get_by_label("Username").fill("nobody")
     page.get_by_label("Password").fill("wrong password")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
