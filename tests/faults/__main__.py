@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrsite.keeper import die_with_parent
-from tests.faults.designs import NAIVE, OURS
+from tests.faults.designs import DESIGNS, NAIVE, OURS
 from tests.faults.plan import KINDS, plan_make
 from tests.faults.report import table
 from tests.faults.site import ROOT, STOP_SECONDS, environment, own_folder
@@ -46,6 +46,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--films", type=int, help=f"films per run (default: {FILMS_PER_SECOND} per second)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--naive", action="store_true", help="only the naive design: delay(id) after the commit")
+    which.add_argument("--tuned", action="store_true", help="only the naive design after the usual advice on Celery")
     which.add_argument("--ours", action="store_true", help="only the application, without the comparison")
     parser.add_argument("--only", nargs="+", choices=KINDS, metavar="KIND", help=f"only these: {'; '.join(KINDS)}")
     parser.add_argument("--plan", action="store_true", help="print what each seed would do, and do nothing")
@@ -54,7 +55,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     options.seconds = options.minutes * 60 if options.minutes else options.seconds
     options.films = options.films or max(2, round(options.seconds * FILMS_PER_SECOND))
-    options.designs = [NAIVE] if options.naive else [OURS] if options.ours else [OURS, NAIVE]
+    chosen = [design for name, design in DESIGNS.items() if getattr(options, name)]
+    options.designs = chosen or [OURS, NAIVE]
     return options
 
 

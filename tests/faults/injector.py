@@ -6,9 +6,10 @@ May import: psutil, redis, `tests.faults`. What it flips or fills it puts right 
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +27,8 @@ FROZEN_SECONDS = 3
 AWAY_SECONDS = 8
 FULL_SECONDS = 3
 CHANGED_SECONDS = 4
-#: A fault that finds nothing to hit (the process is just being restarted) tries again so often, half a second apart.
-TRIES = 8
+#: A fault that finds nothing to hit (a process is just being restarted, no worker holds a job) waits so long for it.
+WAIT_SECONDS = 6
 
 Item = TypeVar("Item")
 Heal = tuple[float, Callable[[], None]]
@@ -55,13 +56,16 @@ class Injector:
     left_out: dict[str, str]
     injected: list[Injected] = field(default_factory=list)
     damaged: set[str] = field(default_factory=set)
+    _start: float = 0.0
+    _over: bool = False
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
 
     def begin(self) -> None:
         """Time runs from now."""
         self._start = time.monotonic()
         for fault in self.faults:
-            self._at(fault.at, lambda fault=fault: self._inject(fault, TRIES))
+            self._at(fault.at, lambda fault=fault: self._inject(fault))
 
     def work(self) -> None:
         """Do what is due."""
@@ -70,22 +74,22 @@ class Injector:
 
     def heal(self) -> None:
         """Whatever is still broken is put right now; faults that found no target in time are given up."""
+        self._over = True
         while self._agenda:
             heapq.heappop(self._agenda)[2]()
 
     def _at(self, seconds: float, action: Callable[[], None]) -> None:
-        self._number = getattr(self, "_number", 0) + 1
-        heapq.heappush(self._agenda, (seconds, self._number, action))
+        heapq.heappush(self._agenda, (seconds, next(self._numbers), action))
 
-    def _inject(self, fault: Fault, tries: int) -> None:
+    def _inject(self, fault: Fault) -> None:
         now = time.monotonic() - self._start
         if fault.kind in self.left_out:
             return
         try:
             target, heal = _INJECT[fault.kind](self, fault.pick)
         except (NothingToHitError, psutil.Error, redis.RedisError, OSError, *AWAY):
-            if tries and now < self.faults[-1].at + 1:
-                self._at(now + 0.5, lambda: self._inject(fault, tries - 1))
+            if now < fault.at + WAIT_SECONDS and not self._over:
+                self._at(now + 0.1, lambda: self._inject(fault))
             else:
                 self.injected.append(Injected(fault, now))
             return

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import psutil
 from tqdm import tqdm
 
 from tests.faults.clients import Clients
@@ -144,6 +145,8 @@ def disk_mount(folder: Path, films: int) -> dict[str, str]:
     if os.environ.get("FAULTS_OWN_MOUNTS") != "1":
         return {"disk full": "mounting a small disk needs root"}
     size = DISK_BYTES + films * FILM_BYTES
+    if size > psutil.virtual_memory().available / 2:  # the disk lies in memory, and is filled
+        return {"disk full": f"a disk for {films} films would take more than half of the memory; send fewer: --films"}
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "films", str(disk)], check=True)
     for name in ("media", "incoming"):
         (disk / name).mkdir()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections import Counter
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.faults.__main__ import main
 from tests.faults.plan import CLINICS, KINDS, plan_make
 from tests.films import read_film_id
 
@@ -35,11 +41,14 @@ def test_one_film_of_a_hundred_kills_each_stage_and_all_clinics_send():
 
 
 def test_a_film_carries_its_id_in_its_pixels_in_both_encodings():
-    import io
-
-    import numpy as np
-    from PIL import Image
-
     for film in plan_make(1, 60, 10).films[:4]:
         _, data = film.encoded()
         assert read_film_id(np.asarray(Image.open(io.BytesIO(data)))) == film.film_id
+
+
+def test_the_plan_of_a_seed_can_be_read_before_anything_is_hurt(capsys: pytest.CaptureFixture[str]):
+    assert main(["--plan", "--seed", "7", "--seconds", "10", "--only", "redis killed"]) == 0
+    first, *faults = capsys.readouterr().out.splitlines()
+    assert first.startswith("seed 7: 20 films")
+    assert faults
+    assert all("redis killed" in fault for fault in faults)
