@@ -22,7 +22,7 @@ from mlcore.card import WEIGHTS_FILE
 from tests.faults.plan import Fault
 from tests.faults.site import AWAY, LEASE_SECONDS, Site
 
-PAUSED_SECONDS = LEASE_SECONDS + 2
+PAUSED_SECONDS = LEASE_SECONDS + 4
 FROZEN_SECONDS = 3
 AWAY_SECONDS = 8
 FULL_SECONDS = 3
@@ -106,7 +106,7 @@ class Injector:
         return name, None
 
     def pause(self, found: list[psutil.Process], pick: float, seconds: float) -> tuple[str, Heal]:
-        process = _choose(found, pick)
+        process = _choose([each for each in found if each.status() != psutil.STATUS_STOPPED], pick)
         process.suspend()
 
         def go_on() -> None:

@@ -42,6 +42,7 @@ def then_delay(study_create: Callable[..., Any]) -> Callable[..., Any]:
 def read(radiograph_id: str) -> None:
     """From the stored film to its result, in one go."""
     from django.db import transaction
+    from django.db.models.functions import Now
 
     from diagnosis import storage
     from diagnosis.models import Job, Prediction
@@ -56,7 +57,9 @@ def read(radiograph_id: str) -> None:
     [outcome], _ = infer.films_predict(predictor, [film])
     with transaction.atomic():
         prepare._film_move(job.radiograph, prepared)
-        Job.objects.filter(pk=job.pk).update(state="succeeded", attempt=1)
+        row = Job.objects.filter(pk=job.pk)
+        row.update(state="running", attempt=1, fence=0, lease_until=Now())
+        row.update(state="succeeded", lease_until=None)
         prediction = Prediction.objects.create(
             radiograph=job.radiograph,
             image_sha256=outcome.image_sha256,
