@@ -118,19 +118,20 @@ class Injector:
     def worker_pause(self, pick: float) -> tuple[str, Heal]:
         """A process that holds a job, until its lease is long over: a prepare child, or the infer worker itself."""
         workers = [*(self.site.children("infer") or self.site.mains("infer")), *self.site.children("prepare")]
-        if not self.site.design.leases:
-            return self.pause(workers, pick, PAUSED_SECONDS)
-        process = _choose([each for each in workers if each.pid in self._at_work()], pick)
+        process = _choose(self._at_work(workers), pick)
         target, heal = self.pause([process], pick, PAUSED_SECONDS)
-        if process.pid not in self._at_work():  # it had just finished
+        if not self._at_work([process]):  # it had just finished
             heal[1]()
             raise NothingToHitError
         return target, heal
 
-    def _at_work(self) -> set[int]:
-        """The processes that hold jobs, as they said when they claimed them."""
+    def _at_work(self, found: list[psutil.Process]) -> list[psutil.Process]:
+        """Those that hold a job, as they said when they claimed it; all, where the design does not know."""
+        if not self.site.design.leases:
+            return found
         running = self.site.rows("SELECT worker FROM diagnosis_job WHERE state = 'running'")
-        return {int(worker.split()[-1]) for (worker,) in running}
+        holders = {int(worker.split()[-1]) for (worker,) in running}
+        return [each for each in found if each.pid in holders]
 
     def redis_empty(self, pick: float) -> tuple[str, None]:
         with redis.Redis(unix_socket_path=str(self.site.sockets / "redis.sock"), socket_timeout=2) as client:
@@ -194,8 +195,8 @@ _INJECT: dict[str, Callable[[Injector, float], tuple[str, Any]]] = {
     "web killed": lambda self, pick: self.kill(self.site.mains("web"), pick),
     "web child killed": lambda self, pick: self.kill(self.site.children("web"), pick),
     "prepare worker killed": lambda self, pick: self.kill(self.site.mains("prepare"), pick),
-    "prepare child killed": lambda self, pick: self.kill(self.site.children("prepare"), pick),
-    "infer worker killed": lambda self, pick: self.kill(self.site.mains("infer"), pick),
+    "prepare child killed": lambda self, pick: self.kill(self._at_work(self.site.children("prepare")), pick),
+    "infer worker killed": lambda self, pick: self.kill(self._at_work(self.site.mains("infer")), pick),
     "sweeper killed": lambda self, pick: self.kill(self.site.mains("sweeper"), pick),
     "worker paused": Injector.worker_pause,
     "redis killed": lambda self, pick: self.kill(self.site.server("redis"), pick),
