@@ -34,7 +34,8 @@ faults: $(VENV)/.dev ## Kill, freeze, fill and damage a site of its own, and cou
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 FUZZ_MINUTES ?= 10
-fuzz: $(VENV)/.dev ## Films broken at random against the decoder, two ways (FUZZ_MINUTES=60 make fuzz: an hour each)
+fuzz: $(VENV)/.dev ## Odd requests against the API, broken films against the decoder in two ways (FUZZ_MINUTES=60: an hour each)
+	@FUZZ_SECONDS=$$(( $(FUZZ_MINUTES) * 60 )) $(BIN)/python -m pytest tests/fuzz/test_api.py -q
 	@$(BIN)/python -m tests.fuzz.decode_hypothesis --minutes $(FUZZ_MINUTES)
 	@$(BIN)/python -m tests.fuzz.decode_atheris --minutes $(FUZZ_MINUTES)
 
