@@ -1,12 +1,13 @@
 """The second wall's table: which rows of both apps are whose. `patients/row_security.py` explains and applies it.
 
 Coarser than `visible_to` on purpose: whoever works at a clinic passes for all of its rows, a referring doctor for the
-patients of referred films. May import: `patients.row_security`.
+patients of referred films, and who opened a clinic in an emergency reads all of it.
+May import: `patients.row_security`.
 """
 
 from __future__ import annotations
 
-from patients.row_security import OF_OWN_CLINIC, SYSTEM_ONLY, Rows
+from patients.row_security import OF_OWN_CLINIC, OF_READ_CLINIC, SYSTEM_ONLY, Rows
 
 _AT_CLINICS = "%s.clinic_id = ANY ((SELECT cxr_clinics())::uuid[])"
 _STUDY = "EXISTS (SELECT FROM diagnosis_study s WHERE s.id = {table}.study_id"
@@ -31,13 +32,17 @@ _ABOUT_NO_PATIENT = "({table}.clinic_id IS NULL AND {table}.patient_id IS NULL)"
 
 RULES: dict[str, Rows] = {
     "patients.Patient": Rows(
-        select=f"{OF_OWN_CLINIC} OR {_OF_REFERRED_PATIENT % 'id'}", insert=OF_OWN_CLINIC, update=OF_OWN_CLINIC
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_PATIENT % 'id'}", insert=OF_OWN_CLINIC, update=OF_OWN_CLINIC
     ),
     "patients.PatientIdentifier": Rows(
-        select=f"{OF_OWN_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}",
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}",
         insert=_OF_OWN_PATIENT,
         update=_OF_OWN_PATIENT,
         delete=OF_OWN_CLINIC,
+    ),
+    # The person's own; those of a clinic are its administrator's to read.
+    "patients.BreakGlass": Rows(
+        select=f"{OF_OWN_CLINIC} OR {_BY_THE_PERSON}", insert=_BY_THE_PERSON, update=_BY_THE_PERSON
     ),
     "patients.AuditEvent": Rows(
         select=f"{OF_OWN_CLINIC} OR {_BY_THE_PERSON} OR {_ABOUT_NO_PATIENT}",
@@ -45,12 +50,12 @@ RULES: dict[str, Rows] = {
     ),
     "patients.AuditSeal": Rows(select=SYSTEM_ONLY, insert=SYSTEM_ONLY),
     "diagnosis.Study": Rows(
-        select=f"{OF_OWN_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}",
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}",
         insert=_OF_OWN_PATIENT,
         update=_OF_OWN_PATIENT,
     ),
     "diagnosis.Radiograph": Rows(
-        select=f"{OF_OWN_CLINIC} OR {_OF_READABLE_STUDY}", insert=_OF_OWN_STUDY, update=_OF_OWN_STUDY
+        select=f"{OF_READ_CLINIC} OR {_OF_READABLE_STUDY}", insert=_OF_OWN_STUDY, update=_OF_OWN_STUDY
     ),
     # An administrator, too, may ask for another try.
     "diagnosis.Job": Rows(
