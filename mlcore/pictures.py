@@ -23,8 +23,9 @@ PILLOW_FORMATS = ("JPEG", "PNG", "GIF")
 
 # Far above any real film; below what makes Pillow slow (it joins comments and EXIF parts one by one).
 _MAX_MARKERS, _MAX_JPEG_HEADER = 5_000, 8 << 20
-_MAX_PNG_CHUNKS = 50_000
+_MAX_PNG_CHUNKS, _MAX_PNG_SQUEEZED = 50_000, 20
 _MAX_GIF_PARTS, _MAX_GIF_TEXT_BLOCKS, _MAX_GIF_IMAGE_BLOCKS = 1_000, 1_000, 1_000_000
+_PNG_SQUEEZED = frozenset((b"zTXt", b"iTXt", b"iCCP"))  # each may inflate to a megabyte before Pillow stops
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ORIENTATION_SWAPS_SIDES = frozenset({5, 6, 7, 8})
@@ -136,6 +137,7 @@ def _png_outline(stream: BinaryIO) -> Outline:
     header = _exactly(stream, 13)
     width, height, bits = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big"), header[8]
     stream.seek(4, 1)
+    squeezed = 0
     for _ in range(_MAX_PNG_CHUNKS):
         part = stream.read(8)
         if len(part) < 8:
@@ -143,6 +145,9 @@ def _png_outline(stream: BinaryIO) -> Outline:
         stream.seek(int.from_bytes(part[:4], "big") + 4, 1)
         if part[4:] == b"IEND":
             return Outline(width, height, bits, stream.tell())
+        squeezed += part[4:] in _PNG_SQUEEZED
+        if squeezed > _MAX_PNG_SQUEEZED:
+            break
     raise ValueError("too many chunks")
 
 

@@ -254,6 +254,8 @@ def _instance(desk: Desk, way: str) -> Answer:
 _JPEG, _DICOM = ("film.jpg", "image/jpeg"), ("film.dcm", "application/dicom")
 NUMBER_IN_EXIF = as_jpeg(synthetic_film(11), description="PATIENT 0042")
 NAME_IN_EXIF = as_jpeg(synthetic_film(11), description="PATIENT DOE^JOHN")
+#: An open-ended pattern spends a minute on these while it looks for a name.
+BLANKS = as_png(synthetic_film(11), text={f"Comment {n}": "patient" + " " * 4089 for n in range(16)})
 ID_IN_PNG = as_png(synthetic_film(11), text={"PatientID": "0042", "PatientName": "DOE^JOHN"})
 
 WHOSE = (
@@ -261,6 +263,7 @@ WHOSE = (
     Row("EXIF with another number", 409, "patient_mismatch", _says("0042"), _named(NUMBER_IN_EXIF, *_JPEG)),
     Row("EXIF with another name", 409, "patient_mismatch", _says("DOE JOHN"), _named(NAME_IN_EXIF, *_JPEG)),
     Row("PNG text of another", 409, "patient_mismatch", _says("0042"), _named(ID_IN_PNG, "film.png", "image/png")),
+    Row("long blanks in PNG text", 201, "", "", lambda desk, way: desk.send(way, BLANKS), "taken"),
     Row("EXIF with the chosen name", 201, "", "", lambda desk, way: desk.send(way, NAME_IN_EXIF, *_JPEG), "taken"),
     Row(
         "the same bytes for another",
