@@ -29,7 +29,7 @@ from tests.site import running
 from tests.site.running import ROOT, free_port, wait_until
 
 LEASE_SECONDS = 3
-START_SECONDS = 120
+START_SECONDS = 240
 STOP_SECONDS = 60
 AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError)
 

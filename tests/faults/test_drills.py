@@ -22,7 +22,7 @@ from tests.faults.run import drain
 from tests.faults.site import Site, own_folder
 from tests.site.running import wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 Send = Callable[..., Clients]
 

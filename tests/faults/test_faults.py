@@ -18,7 +18,7 @@ from tests.faults.judge import PROMISES
 from tests.faults.plan import KINDS
 from tests.site.running import ROOT
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 Reports = list[dict[str, Any]]
 
