@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 
+import pghistory
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
@@ -38,6 +39,7 @@ def database_is_empty() -> bool:
     return not (User.objects.exists() or Clinic.objects.exists())
 
 
+@pghistory.context(command="demo_data")
 @transaction.atomic
 def demo_create() -> list[tuple[str, str]]:
     """Two clinics with patients, one person per role in the first, a system administrator; their passwords."""

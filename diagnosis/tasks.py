@@ -33,6 +33,8 @@ def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
                     function()
             except DATABASE_AWAY as error:
                 log.warning("%s: the database is away (%s)", name, type(error).__name__)
+            except Exception:  # Celery would log the exception's words, which may hold a patient's data
+                log.exception("%s failed", name)
 
         return run
 

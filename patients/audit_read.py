@@ -30,6 +30,8 @@ VERBS = {
     "cancel": "Cancelled",
     "export": "Took out a copy",
     "read_audit": "Read the audit",
+    "prepare": "Prepared the film",
+    "infer": "Analysed the film",
 }
 #: The whole sentence, where verb and object alone would not make one.
 _ACTS = {
@@ -48,6 +50,8 @@ _ACTS = {
     ("read_audit", "patient"): "Read who looked at the record",
     ("read_audit", "study"): "Read who changed the study",
     ("read_audit", ""): "Read the clinic's audit",
+    ("prepare", "radiograph"): "Prepared the film",
+    ("infer", "radiograph"): "Analysed the film",
 }
 _ROLES = {**dict(Role.choices), access.SYSTEM: "System administrator", "worker": "The system"}
 

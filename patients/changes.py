@@ -14,12 +14,13 @@ from typing import Any
 from django.db.models import QuerySet
 
 from patients.history import History
-from patients.models import User
+from patients.models import PatientIdentifier, User
 
 #: The doctor's and the model's words about a patient: that they changed is told, what they said is not.
 CLINICAL = frozenset({"indication", "findings", "findings_text", "impression", "quality", "warnings", "message"})
-_DONE = {"insert": "Registered", "update": "Changed", "delete": "Removed", "found": "Found when the history began"}
-_OUTSIDE = "Somebody past the application"
+_DONE = {"insert": "added", "update": "changed", "delete": "removed", "found": "there when the history began, noted"}
+_OUTSIDE = "somebody outside the application"
+_WHAT = {"patient": "Record", "radiograph": "Film"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,17 @@ def _change(before: Any, version: Any, names: dict[int, str]) -> Change:
     context = version.pgh_context or {}
     user = context.get("user")
     program = context.get("worker") or context.get("command")
-    by = names.get(user, "") if user else f"The system ({program})" if program else _OUTSIDE
+    by = names.get(user, "") if user else f"the system ({program})" if program else _OUTSIDE
     fields = tuple(_differing(before, version, names)) if before is not None else ()
-    what = version.pgh_tracked_model._meta.verbose_name.capitalize()
-    return Change(version.pgh_created_at, what, _DONE[version.pgh_label], by, user, fields)
+    return Change(version.pgh_created_at, _what(version), _DONE[version.pgh_label], by, user, fields)
+
+
+def _what(version: Any) -> str:
+    """What a version is one of; a number is named, for it is nothing else."""
+    model = version.pgh_tracked_model
+    if model is PatientIdentifier:
+        return f"Number {version.system} {version.value}"
+    return _WHAT.get(model._meta.model_name, model._meta.verbose_name.capitalize())
 
 
 def _differing(before: Any, version: Any, names: dict[int, str]) -> Iterator[FieldChange]:
