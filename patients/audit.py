@@ -42,9 +42,9 @@ def audit_record(
     """Store one event in the caller's transaction. `verb` is `read`, `search`, `create`, `update`, `upload`, `retry`, …
 
     `user` is None in workers. `changes` maps each changed field to its text before and after. `purpose` and `reason`
-    are what the caller says, else what the request said (`context.purpose_state`), else treatment for a clinic's
-    people. Where the record cannot be written a person is told `temporarily_unavailable` and a worker meets the
-    database's own error; a caller that is about to show data must let either through.
+    are what the caller says, else what emergency access was taken for, else treatment for a clinic's people. Where the
+    record cannot be written a person is told `temporarily_unavailable` and a worker meets the database's own error; a
+    caller that is about to show data must let either through.
     """
     role = access.role_at(user, clinic) if user is not None else "worker"
     if user is not None and clinic is not None and not access.reads_by_role(role):
@@ -126,7 +126,6 @@ def _event(*, role: str, patient: Patient | None, purpose: str = "", reason: str
     request = current_request()
     if request is not None:
         facts |= {"ip_address": request.ip_address, "request_id": request.request_id, "session": request.session()}
-        purpose, reason = purpose or request.purpose, reason or request.reason
     if not purpose and patient is not None:
         purpose = Purpose.SYSTEM if role == "system" else Purpose.TREATMENT
     return AuditEvent(role=role, patient=patient, purpose=purpose, reason=reason[:REASON_LIMIT], **facts)

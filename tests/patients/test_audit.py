@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection
 
-from patients.audit import audit_list, audit_record
-from patients.context import RequestContext, purpose_state, set_current_request
+from patients.audit import audit_record
+from patients.context import RequestContext, set_current_request
 from patients.models import AuditEvent, Purpose
 
 REWRITTEN = pytest.mark.parametrize(
@@ -72,20 +72,6 @@ def test_a_read_is_for_treatment_unless_the_system_is_kept_in_order(user_for, pa
 
 def test_what_concerns_no_patient_has_no_purpose_of_use(user_for, clinic):
     assert audit_record(user=user_for("clinicadmin"), verb="update", target=clinic, clinic=clinic).purpose == ""
-
-
-def test_a_stated_purpose_holds_for_the_rest_of_the_request(user_for, patient, clinic):
-    set_current_request(RequestContext("1", "10.0.0.7", session=lambda: "abc"))
-    try:
-        purpose_state(purpose=Purpose.EMERGENCY, reason="unconscious, no records here")
-        audit_record(user=user_for("radiologist"), verb="read", target=patient, clinic=clinic, patient=patient)
-        audit_list(user=user_for("radiologist"), patients=[patient])
-    finally:
-        set_current_request(None)
-    audit_list(user=user_for("radiologist"), patients=[patient])
-    told = AuditEvent.objects.order_by("id").values_list("purpose", "reason", "session")
-    emergency = (Purpose.EMERGENCY, "unconscious, no records here", "abc")
-    assert list(told) == [emergency, emergency, (Purpose.TREATMENT, "", "")]
 
 
 def test_each_log_in_and_token_is_told_apart_and_none_is_kept(client_for, api_for, patient):
