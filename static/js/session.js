@@ -21,8 +21,8 @@
   async function ask(options = {}) {
     try {
       const answer = await fetch(state, { ...options, headers: { Accept: "application/problem+json" } });
-      if (answer.ok) plan(await answer.json());
-      else if (answer.status === 401) leave();
+      if (answer.status === 401 || answer.redirected) leave();
+      else if (answer.ok) plan(await answer.json());
       else throw new Error(answer.statusText);
     } catch {
       timer = setTimeout(ask, 15000); // the link is interrupted
