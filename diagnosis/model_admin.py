@@ -8,6 +8,7 @@ Registered by `diagnosis.admin`.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable
 
 from django.conf import settings
@@ -94,9 +95,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     def since(self, model: ModelVersion) -> object:
         return model.since
 
-    @admin.display(description="waits for a second person")
+    @admin.display(description="asked for by")
     def asked(self, model: ModelVersion) -> str:
-        return f"asked for by {model.request.by}" if model.request else "–"
+        return model.request.by if model.request else "–"
 
     @admin.display(description="approved by")
     def approved(self, model: ModelVersion) -> str:
@@ -219,8 +220,8 @@ def _files_and_figures(model: ModelVersion, active: ModelVersion | None) -> dict
     return {
         "model": model,
         "asked": asked,
-        "weights_sha256": files[0],
-        "card_sha256": files[1],
+        "weights_sha256": textwrap.wrap(files[0], 16),  # a telephone breaks them there
+        "card_sha256": textwrap.wrap(files[1], 16),
         "columns": [str(model), f"{active} (active)" if active else "no version is active"],
         "rows": card_beside(model.card, active.card if active else {}),
     }

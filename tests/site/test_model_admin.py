@@ -39,7 +39,7 @@ def versions(tmp_path: Path) -> list[ModelVersion]:
 def act(browser: Client, action: str, *chosen: ModelVersion, confirmed: bool = False) -> str:
     form: dict[str, Any] = {"action": action, "_selected_action": [str(each.pk) for each in chosen]}
     answer = browser.post(LIST, form | ({"confirmed": "yes"} if confirmed else {}), follow=True)
-    return answer.content.decode()
+    return answer.content.decode().replace("<wbr>", "")
 
 
 def state(model: ModelVersion) -> str:
@@ -135,7 +135,7 @@ def test_the_second_person_sees_who_asked_the_hashes_and_both_figures(browser, a
     page = act(browser, "approve", asked)
     for text in ("alice", asked.request.sha256, asked.request.card_sha256, "test-reader 1.0.0 (active)", "Macro AUROC"):
         assert text in page
-    assert "asked for by alice" in browser.get(LIST).content.decode()
+    assert 'field-asked">alice<' in browser.get(LIST).content.decode()
 
 
 def test_the_second_person_lets_it_speak(browser, asked):
