@@ -152,6 +152,8 @@ def _done(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) -> F
 
 def _rejected(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) -> FilmStatus:
     advice = "Nothing is wrong with the system. Correct the film as described and send it again."
+    if film.code == "malware_detected":
+        advice = "The file is kept aside, and nobody can open it here."
     return FilmStatus("rejected", "This film cannot be used", film.message, advice, code=film.code)
 
 

@@ -92,6 +92,9 @@ def test_the_infected_bytes_are_kept_and_nothing_of_them_can_be_had(scanning, ta
     assert client.get(reverse("radiograph_image", args=[radiograph.pk])).status_code == 404
     page = client.get(reverse("study_detail", args=[radiograph.study_id])).content.decode()
     assert SENTENCE in page
+    assert "The file is kept aside" in page
+    assert "send it again." not in page
+    assert "Send the corrected film" not in page
     assert SENTENCE in client.get(reverse("worklist")).content.decode()
 
 
