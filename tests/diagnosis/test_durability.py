@@ -45,7 +45,7 @@ def post(api_for: Callable[..., APIClient], patient: Any) -> Post:
 @pytest.mark.django_db(transaction=True)
 def test_f2_file_then_folder_then_rows_are_on_disk_before_the_answer(post, media_root, monkeypatch):
     steps: list[str] = []
-    fsync, replace, commit = os.fsync, os.replace, connection.connection.commit if connection.connection else None
+    fsync, replace, commit = os.fsync, os.replace, connection._commit
 
     def spied_fsync(descriptor: int) -> None:
         fsync(descriptor)
@@ -61,7 +61,6 @@ def test_f2_file_then_folder_then_rows_are_on_disk_before_the_answer(post, media
 
     monkeypatch.setattr(storage.os, "fsync", spied_fsync)
     monkeypatch.setattr(storage.os, "replace", spied_replace)
-    commit = connection._commit
     monkeypatch.setattr(connection, "_commit", lambda: (commit(), steps.append("committed")))
     for _ in range(10):
         steps.clear()
@@ -75,8 +74,11 @@ def test_f2_file_then_folder_then_rows_are_on_disk_before_the_answer(post, media
 
 
 @pytest.mark.django_db(transaction=True)
-def test_f3_a_web_worker_that_dies_between_commit_and_hint_loses_no_film(take_in, hints, monkeypatch, settings):
+def test_f3_a_web_worker_that_dies_between_commit_and_hint_loses_no_film(
+    take_in, user_for, hints, monkeypatch, settings
+):
     settings.SWEEP_SECONDS = 0
+    user_for("operator")
     for seed in range(10):
         connection.close()
         if (child := os.fork()) == 0:
