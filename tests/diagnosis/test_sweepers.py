@@ -10,7 +10,9 @@ from typing import Any
 
 import psutil
 import pytest
+import time_machine
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from diagnosis.models import Job, Worker
@@ -105,3 +107,30 @@ def test_a_sweeper_goes_on_when_the_database_comes_back_and_ends_when_asked(swee
         assert cursor.rowcount == 1
     wait_for_sweep(after=before)
     assert running.stop("sweeper") == 0
+
+
+FAKETIME = next(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"), None)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed (Debian, Ubuntu: apt install libfaketime)")
+def test_f24_a_clock_that_is_an_hour_ahead_ends_no_lease_and_still_finds_lost_work(sweepers, patient):
+    held = left_job(patient)
+    Job.objects.filter(pk=held.pk).update(lease_until=Now() + timedelta(minutes=1))
+    running = sweepers()
+    running.environment = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    running.start("sweeper")
+    first = wait_for_sweep(after=None)
+    lost = left_job(patient)
+    wait_for_sweep(after=wait_for_sweep(after=first))
+    wait_for(lambda: Job.objects.get(pk=lost.pk).state == "queued")
+    assert Job.objects.get(pk=held.pk).state == "running"
+    assert first < timezone.now() + timedelta(minutes=1), "sweeps are dated by the database"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_f24_jobs_are_dated_by_the_database_whatever_the_clock_of_the_web_server_says(patient, hours):
+    now = timezone.now()
+    with time_machine.travel(now + timedelta(hours=hours)):
+        job = Job.objects.create(radiograph=factories.radiograph_make(factories.study_make(patient)), kind="prepare")
+    assert abs(job.queued_at - now) < timedelta(minutes=5)
+    assert abs(job.created_at - now) < timedelta(minutes=5)

@@ -45,14 +45,15 @@ PASSED_ON = (
 
 
 class Workers:
-    """Processes of the site by name, each in a process group of its own: `prepare`, `infer`, `sweeper`, `sweeper-2`.
-    `infer.b` is a second infer worker. `programs` replaces the command of one by a Python module."""
+    """Processes of the site by name, each in a process group of its own: `prepare`, `infer`, `sweeper`,
+    `sweeper-2`, `web`. `infer.b` is a second infer worker. `programs` puts a Python module in the place of one."""
 
     def __init__(self, log_folder: Path, programs: Mapping[str, str] | None = None) -> None:
         self._logs = log_folder
         self._programs = dict(programs or {})
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.deaths: Counter[str] = Counter()
+        self.environment: dict[str, str] = {}
 
     def start(self, *names: str) -> None:
         for name in names:
@@ -68,6 +69,7 @@ class Workers:
             "CXR_TEST_WORKER": json.dumps(given, default=str),
             "PGAPPNAME": name,
             **process.environment,
+            **self.environment,
         }
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
@@ -84,6 +86,8 @@ class Workers:
             return [sys.executable, "-m", self._programs[name]]
         if command[0] == "python":
             return [sys.executable, *command[1:]]
+        if command[0] == "gunicorn":
+            return [sys.executable, "-m", *command]
         more = ["-n", f"{name}@test", "--concurrency", "2", "--include", "tests.diagnosis.worker_faults"]
         return [sys.executable, "-m", *command, *more]
 
@@ -105,6 +109,10 @@ class Workers:
         process = self._running[kind]
         process.kill()
         process.wait()
+
+    def reload_web(self) -> None:
+        """SIGHUP: gunicorn starts new web workers and lets the old ones finish what they serve."""
+        self.signal("web", signal.SIGHUP)
 
     def stop(self, kind: str) -> int:
         """SIGTERM, as the supervisor stops a worker; its exit status."""

@@ -11,6 +11,7 @@ from django.urls import reverse
 from PIL import Image
 
 from diagnosis import storage
+from diagnosis.monitoring import alerts_read
 from patients.models import AuditEvent
 from tests import factories
 from tests.synthetic import as_png, synthetic_film
@@ -107,3 +108,23 @@ def test_anonymous_is_asked_to_sign_in(anonymous, predicted):
     answer = anonymous.get(image_url(predicted))
     assert answer.status_code == 302
     assert answer.url.startswith(reverse("account_login"))
+
+
+def flip(path, place: int) -> None:
+    path.chmod(0o600)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("address", [image_url, map_url])
+def test_f20_a_byte_that_flipped_on_the_disk_is_found_recorded_and_not_shown(client_for, predicted, address, part):
+    key = predicted.radiograph.display_key if address is image_url else predicted.map_key
+    path = storage.path_of(key)
+    flip(path, part * path.stat().st_size // 8 + path.stat().st_size // 16)
+    answer = client_for("radiologist").get(address(predicted))
+    assert answer.status_code == 500
+    assert b"damaged" in body(answer)
+    assert AuditEvent.objects.get(verb="read").outcome == "image_integrity"
+    assert "films_damaged" in [alert.code for alert in alerts_read()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -42,16 +44,39 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return noted
 
 
-def test_a_table_that_stays_in_use_ends_the_migration_in_words(reader, tries):
+def test_f25_a_table_that_stays_in_use_ends_the_migration_in_words(reader, tries):
     with pytest.raises(CommandError, match="in use for longer than a migration may wait"):
         call_command("migrate", verbosity=0)
     assert tries == ["2s", "2s"]
 
 
-def test_a_table_that_becomes_free_is_changed_at_the_next_try(reader, tries, monkeypatch):
+def test_f25_a_table_that_becomes_free_is_changed_at_the_next_try(reader, tries, monkeypatch):
     monkeypatch.setattr(migrate.time, "sleep", lambda seconds: reader.rollback())
     call_command("migrate", verbosity=0)
     assert len(tries) == 2
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone()[0] == "0"
+
+
+def test_f25_who_reads_meanwhile_waits_no_longer_than_the_migration_may(reader, tries, monkeypatch):
+    monkeypatch.setattr(migrate, "TRIES", 100)
+    monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0.1)
+
+    def run() -> None:
+        call_command("migrate", verbosity=0)
+        connection.close()
+
+    migration = threading.Thread(target=run)
+    migration.start()
+    longest = 0.0
+    while len(tries) < 3:
+        begun = time.monotonic()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM patients_clinic")
+        longest = max(longest, time.monotonic() - begun)
+    assert migration.is_alive(), "it still waits for its turn"
+    reader.rollback()
+    migration.join(60)
+    assert not migration.is_alive()
+    assert longest < 2 + 2, "behind the change that waits, and then the read itself"
