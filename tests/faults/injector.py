@@ -58,6 +58,7 @@ class Injector:
     damaged: set[str] = field(default_factory=set)
     _start: float = 0.0
     _over: bool = False
+    _last_try: bool = False
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
 
@@ -85,10 +86,11 @@ class Injector:
         now = time.monotonic() - self._start
         if fault.kind in self.left_out:
             return
+        self._last_try = self._over or now >= fault.at + WAIT_SECONDS
         try:
             target, heal = _INJECT[fault.kind](self, fault.pick)
         except (NothingToHitError, psutil.Error, redis.RedisError, OSError, *AWAY):
-            if now < fault.at + WAIT_SECONDS and not self._over:
+            if not self._last_try:
                 self._at(now + 0.1, lambda: self._inject(fault))
             else:
                 self.injected.append(Injected(fault, now))
@@ -126,8 +128,9 @@ class Injector:
         return target, heal
 
     def _at_work(self, found: list[psutil.Process]) -> list[psutil.Process]:
-        """Those that hold a job, as they said when they claimed it; all, where the design does not know."""
-        if not self.site.design.leases:
+        """Those that hold a job, as they said when they claimed it; all, where the design does not know, or where
+        nobody got a job in all the time there was."""
+        if self._last_try or not self.site.design.leases:
             return found
         running = self.site.rows("SELECT worker FROM diagnosis_job WHERE state = 'running'")
         holders = {int(worker.split()[-1]) for (worker,) in running}
