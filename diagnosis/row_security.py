@@ -16,6 +16,7 @@ _FILM = "EXISTS (SELECT FROM diagnosis_radiograph r WHERE r.id = {table}.radiogr
 #: The row that this one hangs on is one that the person may read …
 _OF_READABLE_STUDY, _OF_READABLE_FILM = f"{_STUDY})", f"{_FILM})"
 _OF_REFERRED_PATIENT = "{table}.%s IN (SELECT cxr_patients_referred_to(cxr_person(), cxr_referral_clinics()))"
+_OF_REFERRED_STUDY = "{table}.%s IN (SELECT cxr_studies_referred_to(cxr_person(), cxr_referral_clinics()))"
 #: … or belongs to a clinic where the person works; the two agree on the clinic.
 _OF_OWN_PATIENT = (
     OF_OWN_CLINIC
@@ -50,12 +51,12 @@ RULES: dict[str, Rows] = {
     ),
     "patients.AuditSeal": Rows(select=SYSTEM_ONLY, insert=SYSTEM_ONLY),
     "diagnosis.Study": Rows(
-        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}",
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_STUDY % 'id'}",
         insert=_OF_OWN_PATIENT,
         update=_OF_OWN_PATIENT,
     ),
     "diagnosis.Radiograph": Rows(
-        select=f"{OF_READ_CLINIC} OR {_OF_READABLE_STUDY}", insert=_OF_OWN_STUDY, update=_OF_OWN_STUDY
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_STUDY % 'study_id'}", insert=_OF_OWN_STUDY, update=_OF_OWN_STUDY
     ),
     # An administrator, too, may ask for another try.
     "diagnosis.Job": Rows(

@@ -46,10 +46,24 @@ FUNCTIONS = {
     # Past the wall, because what is readable of studies is decided by it.
     "cxr_patients_referred_to(person bigint, clinics uuid[]) RETURNS SETOF uuid" + PAST_THE_WALL: """
         SELECT patient_id FROM diagnosis_study WHERE referring_doctor_id = person AND clinic_id = ANY (clinics)""",
+    "cxr_studies_referred_to(person bigint, clinics uuid[]) RETURNS SETOF uuid" + PAST_THE_WALL: """
+        SELECT id FROM diagnosis_study WHERE clinic_id = ANY (clinics)
+           AND patient_id IN (SELECT cxr_patients_referred_to(person, clinics))""",
 }
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {} LANGUAGE sql STABLE PARALLEL SAFE SET search_path = public, pg_temp AS $body${}$body$
 """
+
+#: PostgreSQL asks an index only what cannot tell of rows that a policy hides. What the patient search asks could, to
+#: somebody who writes SQL; here nobody does. Allowed where the owner is a superuser; elsewhere the search is slower.
+SEARCH_FUNCTIONS = (
+    "array_remove(anycompatiblearray, anycompatible)",
+    "array_to_tsvector(text[])",
+    "string_to_array(text, text)",
+    "textlike(text, text)",
+    "ts_match_vq(tsvector, tsquery)",
+    "upper(text)",
+)
 
 SYSTEM_ONLY = "false"
 OF_OWN_CLINIC = "{table}.clinic_id = ANY ((SELECT cxr_clinics())::uuid[])"
@@ -120,6 +134,9 @@ def row_security_apply(*, tables: Mapping[str, Rows | None], append_only: frozen
     with connection.cursor() as cursor:
         for head, body in FUNCTIONS.items():
             cursor.execute(_FUNCTION.format(head, body))
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        if cursor.fetchone()[0]:
+            cursor.execute("; ".join(f"ALTER FUNCTION pg_catalog.{name} LEAKPROOF" for name in SEARCH_FUNCTIONS))
         for table, rows in tables.items():
             if rows is not None:
                 _policies_apply(table, rows.conditions(table))

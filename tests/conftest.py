@@ -163,27 +163,32 @@ def database_owner(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
         yield
 
 
-@pytest.fixture
-def owner_cursor(db: None) -> Iterator[Any]:
-    """A connection of the owner's own, which commits at once and does not see what the test has not committed."""
-    owner = connection.get_connection_params() | {
-        "user": settings_of_django.DATABASE_OWNER["USER"],
-        "password": settings_of_django.DATABASE_OWNER["PASSWORD"],
-    }
-    with contextlib.closing(psycopg2.connect(**owner)) as raw:
+@contextlib.contextmanager
+def owner_connected() -> Iterator[Any]:
+    """The cursor of a connection of the owner's own, which commits at once and sees nothing that is not committed."""
+    owner = {name: settings_of_django.DATABASE_OWNER[name.upper()] for name in ("user", "password")}
+    with contextlib.closing(psycopg2.connect(**connection.get_connection_params() | owner)) as raw:
         raw.autocommit = True
         with raw.cursor() as cursor:
-            cursor.execute("SELECT set_config('cxr.actor', 'system', false)")
             yield cursor
 
 
-@pytest.fixture
-def audit_down(owner_cursor: Any) -> Iterator[None]:
-    """The database refuses every new audit event, for real, until the end of the test."""
+@contextlib.contextmanager
+def audit_refusing(owner: Any) -> Iterator[None]:
+    """Within the block the database takes no event, for real."""
     login = connection.settings_dict["USER"]
-    owner_cursor.execute(f"REVOKE INSERT ON patients_auditevent FROM {login}")
-    yield
-    owner_cursor.execute(f"GRANT INSERT ON patients_auditevent TO {login}")
+    owner.execute(f"REVOKE INSERT ON patients_auditevent FROM {login}")
+    try:
+        yield
+    finally:
+        owner.execute(f"GRANT INSERT ON patients_auditevent TO {login}")
+
+
+@pytest.fixture
+def audit_down(db: None) -> Iterator[None]:
+    """The database refuses every new audit event until the end of the test."""
+    with owner_connected() as owner, audit_refusing(owner):
+        yield
 
 
 @pytest.fixture

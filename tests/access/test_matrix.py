@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpResponse
 from django.urls import URLPattern, get_resolver
 
@@ -17,6 +17,7 @@ from patients.models import AuditEvent
 from tests.access import table
 from tests.access.table import ROLES, Row, rows
 from tests.access.world import FOREIGN_NAME, OWN_NAME, TRIAL_NAME, TRIAL_NUMBER, UNKNOWN, Side, World
+from tests.conftest import audit_refusing, owner_connected
 from tests.pages.test_markup import Markup
 
 HOME_ROWS = [(variant, row) for variant, text in [
@@ -57,15 +58,6 @@ def _films_lie_in_their_place(world: World, settings: Any) -> None:
     settings.MODEL_ROOT = world.model_root
 
 
-def audit_refuses_everything() -> None:
-    """For the rest of the transaction the database takes no event, for real."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SET CONSTRAINTS ALL IMMEDIATE; CREATE TRIGGER audit_down BEFORE INSERT ON patients_auditevent"
-            " FOR EACH STATEMENT EXECUTE FUNCTION cxr_refuse_change()"
-        )
-
-
 def name_of(case: Any) -> str:
     variant, row = case
     return f"{variant or 'unsigned'}:{row.method} {row.route}"
@@ -84,8 +76,8 @@ def _ask(world: World, role: str, row: Row, side: Side, variant: str, options: d
     if variant == "open":
         type(side.clinic).objects.filter(pk=side.clinic.pk).update(show_unread_results=True)
     if options.pop("audit_down", False):
-        audit_refuses_everything()
-        response = world.call(role, row.method, row.route, side, variant=variant, **options)
+        with owner_connected() as cursor, audit_refusing(cursor):
+            response = world.call(role, row.method, row.route, side, variant=variant, **options)
         response.recorded, response.events = set(), 0
     else:
         before = AuditEvent.objects.count()

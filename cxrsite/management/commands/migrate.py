@@ -24,8 +24,13 @@ TRIES, PAUSE_SECONDS = 10, 5.0
 
 
 class Command(migrate.Command):
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """The checks too: on a new server the application's login is made at the end only."""
+        with as_owner():
+            return super().execute(*args, **options)
+
     def handle(self, *args: Any, **options: Any) -> None:
-        with as_owner(), lock_waits_limited():
+        with lock_waits_limited():
             for tries_left in reversed(range(TRIES)):
                 try:
                     super().handle(*args, **options)
