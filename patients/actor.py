@@ -71,7 +71,7 @@ def _tell(connection: Any) -> None:
     that does not answer is closed, so that none is ever left with another actor.
     """
     raw = connection.connection
-    if raw is None or raw.closed or raw.info.transaction_status == TRANSACTION_STATUS_INERROR:
+    if raw is None or raw.info.transaction_status == TRANSACTION_STATUS_INERROR:
         return
     actor = _actor.get()
     try:
