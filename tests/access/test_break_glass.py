@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from diagnosis.models import Prediction, Radiograph, Study
@@ -222,3 +222,24 @@ def test_the_sweeper_sends_it(user_for, clinic):
     break_glass_start(user=user_for("system"), clinic=clinic, reason=REASON)
     sweep()
     assert len(mail.outbox) == 1
+
+
+# --- the second wall
+
+
+def clinics_that_the_database_opens(user):
+    """Where the policies let this person read, and where they let them change."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('cxr.actor', %s, true)", [str(user.pk)])
+        cursor.execute("SELECT cxr_read_clinics()::text[], cxr_clinics()::text[]")
+        return tuple(set(ids) for ids in cursor.fetchone())
+
+
+def test_the_second_wall_opens_reading_and_closes_again(opener, clinic, other_clinic):
+    works_at = set() if opener.is_superuser else {str(other_clinic.pk)}
+    assert clinics_that_the_database_opens(opener) == (works_at, works_at)
+    use = break_glass_start(user=opener, clinic=clinic, reason=REASON)
+    assert clinics_that_the_database_opens(opener) == (works_at | {str(clinic.pk)}, works_at)
+    now = timezone.now()
+    BreakGlass.objects.filter(pk=use.pk).update(started_at=now - timedelta(hours=2), ends_at=now - timedelta(hours=1))
+    assert clinics_that_the_database_opens(opener) == (works_at, works_at)
