@@ -45,7 +45,7 @@ lint: $(VENV)/.dev ## Check style, templates, types and migrations
 	@$(BIN)/djlint --quiet --lint templates
 	@$(BIN)/mypy
 	@$(BIN)/python manage.py makemigrations --check --dry-run
-	@LOG_LEVEL=WARNING $(BIN)/python manage.py lintmigrations --settings=cxrsite.settings.test --quiet ok ignore
+	@LOG_LEVEL=WARNING DJANGO_SETTINGS_MODULE=cxrsite.settings.test $(BIN)/python manage.py lintmigrations --quiet ok ignore
 
 scan: $(VENV)/.dev ## Look for bad habits, secrets and known holes; write the bill of materials to var/sbom.json
 	@$(BIN)/python .ci/scan

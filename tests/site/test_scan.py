@@ -29,17 +29,17 @@ def scan() -> ModuleType:
 
 def secrets_in(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(SCAN), "secrets", str(folder)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(SCAN), f"secrets={folder}"], capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def test_a_planted_secret_is_found_and_not_printed(tmp_path):
-    secret = "AKIA" + "Q7WZ3XK5PLM2VN8B"  # in two pieces, so that this file holds none
-    (tmp_path / "settings.py").write_text(f'import os\n\nAWS_KEY = "{secret}"\n')
+    planted = "AKIA" + "Q7WZ3XK5PLM2VN8B"  # in two pieces, so that this file holds none
+    (tmp_path / "settings.py").write_text(f'import os\n\nAWS_KEY = "{planted}"\n')
     done = secrets_in(tmp_path)
     assert done.returncode == 1
     assert "settings.py:3" in done.stdout
-    assert secret not in done.stdout + done.stderr
+    assert planted not in done.stdout + done.stderr
 
 
 def test_a_tree_without_secrets_passes(tmp_path):
