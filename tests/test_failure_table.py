@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.failure_table import ROWS
+from tests.failure_table import ROWS, markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_NAME = re.compile(r"def (test_[fF]\d+_\w+)")
@@ -33,3 +33,7 @@ def test_every_test_named_after_a_row_stands_in_that_row() -> None:
             rows = re.findall(r"[fF]\d+", name.split("_a_")[0])
             unlisted += [f"{test} in {row}" for row in rows if test not in ROWS[row.upper()].tests]
     assert unlisted == []
+
+
+def test_the_document_shows_the_table_as_it_is() -> None:
+    assert markdown() in (ROOT / "docs" / "reliability.md").read_text()
