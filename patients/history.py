@@ -56,7 +56,7 @@ def tracked(*, by: str = "pgh_obj", exclude: Sequence[str] = ()) -> Callable[[ty
             base_model=History,
             obj_field=pghistory.ObjForeignKey(related_name="+", related_query_name="+", db_index=False),
             context_field=pghistory.ContextJSONField(),
-            context_id_field=None,
+            context_id_field=None,  # type: ignore[arg-type]  # documented, and missing in its types
             meta={"indexes": [models.Index(fields=[by], name=name[:30])], "triggers": [_NO_TRUNCATE]},
         )(model)
 
