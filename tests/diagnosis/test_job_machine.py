@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -83,20 +84,16 @@ class JobMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(number=NUMBER)
     def renew(self, number: int) -> None:
-        queue.leases_renew([job.fence for job in self._claim(number)])
+        with self._late_writes_change_nothing(number) as jobs:
+            queue.leases_renew([job.fence for job in jobs])
 
     @precondition(lambda self: self.claims)
     @rule(number=NUMBER)
     def finish(self, number: int) -> None:
-        """In time, or late with an old fence: then nothing is written."""
-        for job in self._claim(number):
-            if job.kind == "infer":
-                infer._write_back(job, self._outcome(job), self.world.predictor, {"predict": 1.0})
-                continue
-            try:
-                self._write(job)
-            except queue.StaleFenceError:
-                queue.stale_write_refused(job)
+        """In time, or late with an old fence."""
+        with self._late_writes_change_nothing(number) as jobs:
+            for job in jobs:
+                self._finish(job)
 
     @precondition(lambda self: self.claims)
     @rule(number=NUMBER)
@@ -130,28 +127,26 @@ class JobMachine(RuleBasedStateMachine):
     @rule(number=NUMBER)
     def return_after_a_fault(self, number: int) -> None:
         """Something threw that may be the film's fault."""
-        jobs = self._claim(number)
-        for job in Job.objects.filter(fence__in=[job.fence for job in jobs], state="running"):
-            if job.solo or job.kind == "prepare":
-                self.lonely_deaths[job.pk] += 1
-        queue.jobs_return(jobs, code="processing_failed")
+        with self._late_writes_change_nothing(number) as jobs:
+            for job in Job.objects.filter(fence__in=[job.fence for job in jobs], state="running"):
+                if job.solo or job.kind == "prepare":
+                    self.lonely_deaths[job.pk] += 1
+            queue.jobs_return(jobs, code="processing_failed")
 
     @precondition(lambda self: self.claims)
     @rule(number=NUMBER)
     def release_after_trouble_of_the_machine(self, number: int) -> None:
-        jobs = self._claim(number)
-        attempts = dict(Job.objects.filter(state="running").values_list("fence", "attempt"))
-        queue.jobs_release(jobs)
-        for job in Job.objects.filter(fence__in=[job.fence for job in jobs if job.fence in attempts]):
-            assert job.attempt == attempts[job.fence] - 1, "trouble of the machine costs no attempt"
+        with self._late_writes_change_nothing(number) as jobs:
+            queue.jobs_release(jobs)
 
     @precondition(lambda self: self.claims)
     @rule(number=NUMBER)
     def fail_for_good(self, number: int) -> None:
         """Damage, found in the files of poison films only."""
-        for job in self._claim(number):
-            if job.radiograph_id in self.poison:
-                infer._fail(job, "image_integrity")
+        with self._late_writes_change_nothing(number) as jobs:
+            for job in jobs:
+                if job.radiograph_id in self.poison:
+                    infer._fail(job, "image_integrity")
 
     # --- staff
 
@@ -169,7 +164,8 @@ class JobMachine(RuleBasedStateMachine):
                 raise
             return
         assert allowed
-        self.lonely_deaths[waiting.pk] = 0
+        if move is queue.job_retry:
+            self.lonely_deaths[waiting.pk] = 0
 
     # --- what always holds
 
@@ -198,9 +194,12 @@ class JobMachine(RuleBasedStateMachine):
 
     @invariant()
     def attempts_are_bounded_and_no_healthy_film_fails_for_its_neighbour(self) -> None:
-        assert not Job.objects.filter(attempt__gt=MAX_ATTEMPTS).exists()
-        for job in Job.objects.filter(state="failed"):
-            assert job.radiograph_id in self.poison or self.lonely_deaths[job.pk] >= MAX_ATTEMPTS, job.error_code
+        for job in Job.objects.filter(state__in=["queued", "running", "failed"]):
+            lonely = self.lonely_deaths[job.pk]
+            if job.state == "failed":
+                assert job.radiograph_id in self.poison or lonely == MAX_ATTEMPTS, job.error_code
+            else:
+                assert job.attempt == lonely + (job.state == "running") <= MAX_ATTEMPTS, "only deaths alone count"
 
     def teardown(self) -> None:
         """When nothing goes wrong any more, every film that nobody gave up reaches its end."""
@@ -223,6 +222,25 @@ class JobMachine(RuleBasedStateMachine):
 
     def _claim(self, number: int) -> list[Job]:
         return self.claims[number % len(self.claims)]
+
+    @contextmanager
+    def _late_writes_change_nothing(self, number: int) -> Iterator[list[Job]]:
+        """One claim; whatever is done with it, those of its jobs that it no longer holds stay as they are."""
+        jobs = self._claim(number)
+        held = Job.objects.filter(fence__in=[job.fence for job in jobs], state="running").values("pk")
+        lost = [job.pk for job in jobs if job.pk not in {row["pk"] for row in held}]
+        before = list(Job.objects.filter(pk__in=lost).order_by("pk").values())
+        yield jobs
+        assert list(Job.objects.filter(pk__in=lost).order_by("pk").values()) == before
+
+    def _finish(self, job: Job) -> None:
+        if job.kind == "infer":
+            infer._write_back(job, self._outcome(job), self.world.predictor, {"predict": 1.0})
+            return
+        try:
+            self._write(job)
+        except queue.StaleFenceError:
+            queue.stale_write_refused(job)
 
     def _write(self, job: Job) -> None:
         if job.kind == "prepare":
