@@ -23,7 +23,16 @@ from pathlib import Path
 
 import psutil
 
-from cxrsite.embedded import DATABASE, POSTGRES, REDIS, EmbeddedServer, answers, database_answers, socket_folder
+from cxrsite.embedded import (
+    APPLICATION_LOGIN,
+    DATABASE,
+    POSTGRES,
+    REDIS,
+    EmbeddedServer,
+    answers,
+    database_answers,
+    socket_folder,
+)
 
 #: PostgreSQL refuses to run as root; a root keeper runs it as this system user, made when missing.
 POSTGRES_USER = "pgserver"
@@ -96,13 +105,17 @@ def _wait_until_ready(server: EmbeddedServer, process: subprocess.Popen[bytes]) 
 
 
 def _create_database() -> None:
+    """The application's login first, so that whoever finds the database can also sign in to it."""
     import psycopg2
 
     connection = psycopg2.connect(host=str(socket_folder()), user="postgres", dbname="postgres")
     connection.autocommit = True
     try:
-        with connection.cursor() as cursor, suppress(psycopg2.errors.DuplicateDatabase):
-            cursor.execute(f'CREATE DATABASE "{DATABASE}"')
+        with connection.cursor() as cursor:
+            with suppress(psycopg2.errors.DuplicateObject):
+                cursor.execute(f'CREATE ROLE "{APPLICATION_LOGIN}" LOGIN')
+            with suppress(psycopg2.errors.DuplicateDatabase):
+                cursor.execute(f'CREATE DATABASE "{DATABASE}"')
     finally:
         connection.close()
 

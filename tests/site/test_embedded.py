@@ -144,3 +144,8 @@ def test_server_that_cannot_start_is_reported_with_its_log(tmp_path: Path) -> No
     )
     assert outcome.returncode == 1
     assert "PostgreSQL did not start. Its log says why: " in outcome.stderr.splitlines()[-1]
+
+
+def test_the_login_of_the_application_is_there_before_anything_was_set_up(user: Callable[[str], User]) -> None:
+    (found,) = sql(user("POSTGRES"), "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = 'cxr_app'")
+    assert found == (False, False)
