@@ -97,7 +97,8 @@ def test_nobody_else_gets_in(client_for, versions, role):
     assert state(versions[1]) == "registered"
 
 
-def test_results_on_trial_are_in_no_list_of_the_administration(browser, patient):
+def test_results_on_trial_are_in_no_list_of_the_administration(browser, patient, system_admin):
+    factories.break_glass_make(system_admin, patient.clinic)  # else no result is shown there at all
     study = factories.study_make(patient)
     shown = factories.predicted_film_make(study)
     trial = factories.model_version_make(name="trial-reader", status="shadow")
