@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from cxrsite import demo
 from diagnosis.models import ModelVersion, Worker
 from patients.models import Clinic, Patient, Role, User
+from tests import factories
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,7 @@ def printed(command: str, *args: str) -> str:
 
 
 def test_token_alone_is_printed_and_opens_the_api() -> None:
-    user = User.objects.create_user("asha")
+    user = factories.user_make("operator", factories.clinic_make(), username="asha")
     token = printed("issue_token", "asha").strip()
     assert token.split() == [token]
     client = APIClient()
@@ -87,6 +88,7 @@ def test_demo_data_is_refused_on_a_database_in_use() -> None:
     assert not Clinic.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)  # set-up connects anew, as the owner
 def test_setup_can_be_repeated_and_registers_the_bundled_model_once(settings: Any) -> None:
     settings.STATIC_ROOT = settings.MEDIA_ROOT / "static"
     assert "Collecting" in printed("setup")
@@ -94,6 +96,7 @@ def test_setup_can_be_repeated_and_registers_the_bundled_model_once(settings: An
     assert ModelVersion.objects.filter(status="active").count() == ModelVersion.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)  # set-up connects anew, as the owner
 def test_bundled_model_whose_weights_differ_stops_the_setup_in_words(settings: Any) -> None:
     settings.STATIC_ROOT = settings.MEDIA_ROOT / "static"
     printed("setup")
