@@ -32,6 +32,7 @@ from tests import factories
 UserFor = Callable[..., User]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares slow fixtures runs in one process when tests run in several: some folders as a whole, else a file."""
     for item in items:
