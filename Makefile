@@ -28,7 +28,7 @@ study: $(VENV)/.train ## Make the commands of the model study ready, and list th
 
 test: $(VENV)/.dev ## Run every test
 	@mkdir -p var
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations=15 --junitxml=var/junit.xml $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --durations=15 --junitxml=var/junit.xml $(ARGS)
 
 faults: $(VENV)/.dev ## Kill, freeze, fill and damage a site of its own, and count what is lost (ARGS=--help explains)
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -23,6 +23,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from knox.models import AuthToken
 from rest_framework.test import APIClient
+from xdist.scheduler import LoadScopeScheduling
 
 from cxrsite.database import as_owner
 from patients.actor import SYSTEM, process_acts_as
@@ -32,13 +33,17 @@ from tests import factories
 UserFor = Callable[..., User]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class _Together(LoadScopeScheduling):
     """What shares slow fixtures runs in one process when tests run in several: some folders as a whole, else a file."""
-    for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        together = path.parts[0] in ("mlcore", "browser", "faults")
-        item.add_marker(pytest.mark.xdist_group(path.parts[0] if together else str(path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        folder = file.split("/")[1]
+        return folder if folder in ("mlcore", "browser", "faults") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Together(config, log)
 
 
 @pytest.fixture(scope="session")
