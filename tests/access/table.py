@@ -157,7 +157,7 @@ GET   /accounts/2fa/recovery-codes/                             302  404
 GET   /accounts/2fa/recovery-codes/generate/                    302  200
 GET   /accounts/2fa/recovery-codes/download/                    302  404
 GET   /accounts/2fa/webauthn/                                   302  200
-GET   /accounts/2fa/webauthn/login/                             200  302
+GET   /accounts/2fa/webauthn/login/                             302  302
 GET   /accounts/2fa/webauthn/add/                               302  200
 GET   /accounts/2fa/webauthn/reauthenticate/                    302  302
 GET   /accounts/2fa/webauthn/keys/<int:pk>/remove/              302  404

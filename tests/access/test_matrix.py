@@ -211,8 +211,10 @@ def test_other_methods_do_nothing(world, route):
 
 @pytest.mark.parametrize("row", rows(table.ACCOUNTS), ids=lambda row: row.route)
 def test_account_pages_answer_as_expected(world, row):
-    answers = {role: ask(world, role, Row("GET", account_route(row.route), {}), "own").status_code for role in ROLES}
-    assert answers == row.expected
+    """Programs are left out: without a password they never have a session to come here with."""
+    people = [role for role in ROLES if role not in ("client", "sender")]
+    answers = {role: ask(world, role, Row("GET", account_route(row.route), {}), "own").status_code for role in people}
+    assert answers == {role: row.expected[role] for role in people}
 
 
 def admin_cases() -> Iterator[tuple[str, int]]:
