@@ -31,16 +31,18 @@ FUNCTIONS = {
         SELECT coalesce(array_agg(DISTINCT m.clinic_id), '{}')
           FROM patients_membership m JOIN patients_user u ON u.id = m.user_id
          WHERE u.id = cxr_person() AND u.is_active AND (m.role = 'doctor') = doctor
-           AND m.valid_from <= now() AND (m.valid_to IS NULL OR m.valid_to > now())""",
+           AND m.valid_from <= statement_timestamp() AND (m.valid_to IS NULL OR m.valid_to > statement_timestamp())""",
     # Where the person works; everything of these clinics passes this wall.
     "cxr_clinics() RETURNS uuid[]": "SELECT cxr_clinics_as(doctor => false)",
     # Where the person reads: there, and what they opened in an emergency.
     "cxr_read_clinics() RETURNS uuid[]": """
         SELECT cxr_clinics() || ARRAY(
             SELECT b.clinic_id FROM patients_breakglass b JOIN patients_user u ON u.id = b.user_id
-             WHERE u.id = cxr_person() AND u.is_active AND b.ends_at > now() AND (u.is_superuser OR EXISTS (
-                 SELECT FROM patients_membership m WHERE m.user_id = u.id AND m.role = 'radiologist'
-                    AND m.valid_from <= now() AND (m.valid_to IS NULL OR m.valid_to > now()))))""",
+             WHERE u.id = cxr_person() AND u.is_active AND b.ends_at > statement_timestamp()
+               AND (u.is_superuser OR EXISTS (
+                     SELECT FROM patients_membership m WHERE m.user_id = u.id AND m.role = 'radiologist'
+                        AND m.valid_from <= statement_timestamp()
+                        AND (m.valid_to IS NULL OR m.valid_to > statement_timestamp()))))""",
     # Where films are referred to the person; of these clinics the patients of such films pass.
     "cxr_referral_clinics() RETURNS uuid[]": "SELECT cxr_clinics_as(doctor => true)",
     # Past the wall, because what is readable of studies is decided by it.
