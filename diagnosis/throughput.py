@@ -33,15 +33,15 @@ class StageTime:
 
 
 @acting_as(SYSTEM)
-def kinds_stuck() -> list[str]:
-    """Kinds of work of which something waits for two minutes and nothing ended, or is worked on, in that time. A
-    process that runs and does nothing is found here, whatever it says of itself."""
+def kinds_stuck(after: timedelta = STUCK_AFTER) -> list[str]:
+    """Kinds of work of which something waits for `after` (two minutes) and nothing ended, or is worked on, in that
+    time. A process that runs and does nothing is found here, whatever it says of itself."""
     asked = Job.objects.filter(shadow=False)
-    moves = Q(finished_at__gt=Now() - STUCK_AFTER) | Q(state=Job.State.RUNNING, lease_until__gt=Now())
+    moves = Q(finished_at__gt=Now() - after) | Q(state=Job.State.RUNNING, lease_until__gt=Now())
     return [
         kind
         for kind in Job.Kind.values
-        if asked.filter(kind=kind, state=Job.State.QUEUED, queued_at__lt=Now() - STUCK_AFTER).exists()
+        if asked.filter(kind=kind, state=Job.State.QUEUED, queued_at__lt=Now() - after).exists()
         and not Job.objects.filter(moves, kind=kind).exists()
     ]
 

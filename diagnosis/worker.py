@@ -10,6 +10,8 @@ import logging
 import os
 import resource
 import threading
+import time
+from datetime import timedelta
 from typing import Any
 
 from celery import signals
@@ -18,10 +20,14 @@ from django.db import DatabaseError, connection
 from diagnosis.models import Worker
 from diagnosis.services import infer
 from diagnosis.services.presence import Presence, worker_gone, worker_seen
+from diagnosis.throughput import kinds_stuck
 
 log = logging.getLogger("diagnosis.worker")
 
 HEARTBEAT_SECONDS = 5
+#: Work of a worker's kind that has waited so long, while nothing of that kind moved, was not heard of.
+DEAF_AFTER = timedelta(seconds=45)
+EXIT_DEAF = 72
 #: Address space of a child that parses untrusted bytes.
 CHILD_MEMORY_BYTES = 1536 * 1024 * 1024
 
@@ -36,6 +42,7 @@ class Heartbeat:
 
     def __init__(self, name: str, kind: str, presence: Presence) -> None:
         self._name, self._kind, self._presence = name, kind, presence
+        self._since = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -52,6 +59,7 @@ class Heartbeat:
             try:
                 worker_seen(name=self._name, kind=self._kind, presence=self._presence, started=not started)
                 started = True
+                self._end_if_deaf()
             except DatabaseError as error:
                 log.warning("no heartbeat: %s", type(error).__name__)
                 connection.close()
@@ -62,7 +70,17 @@ class Heartbeat:
             log.warning("the worker's row stays behind")
         connection.close()
 
+    def _end_if_deaf(self) -> None:
+        """A connection to Redis can die without a word, and the worker then hears of nothing. The jobs in PostgreSQL
+        show it; whoever supervises starts the process anew."""
+        if time.monotonic() - self._since < DEAF_AFTER.total_seconds() or self._presence.note:
+            return
+        if self._kind in kinds_stuck(DEAF_AFTER):
+            log.critical("work waits and this worker hears of none; it ends to be started anew")
+            _exit(EXIT_DEAF)
 
+
+_exit = os._exit
 _FIRST_PROCESS = os.getpid()
 _heartbeats: list[Heartbeat] = []
 

@@ -50,6 +50,7 @@ ROWS: dict[str, Row] = {
         (
             "tests/diagnosis/test_broker_faults.py::"
             "test_f7_workers_hear_the_next_hint_after_redis_was_killed_again_and_again",
+            "tests/diagnosis/test_deaf_worker.py::test_f7_a_worker_that_hears_of_no_work_ends_to_be_started_anew",
             STORM,
         ),
         "3 times; a half-open connection (packets dropped by a firewall) is not made here: the socket time-outs of the "
