@@ -1,7 +1,7 @@
 """How people sign in: nobody signs up by themselves; lock-outs answer in our words; step-up leads away and back.
 
 May import: allauth, Django, `cxrsite.problems`, `patients.stepup`, `patients.sessions`,
-`diagnosis.services.locks`.
+`patients.locks`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from django.shortcuts import redirect
 from django_htmx.http import HttpResponseClientRedirect
 
 from cxrsite import problems
-from diagnosis.services.locks import lock_wait
 from patients.errors import ApplicationError
+from patients.locks import lock_wait
 from patients.sessions import session_begin, sessions_end
 from patients.stepup import signed_in_recently
 

@@ -44,7 +44,7 @@ def scanner_can_be_addressed(app_configs: Any, **kwargs: Any) -> list[CheckMessa
     if not settings.CLAMAV_URL or (address.scheme == "clamd" and (address.hostname or address.path)):
         return []
     hint = "Write clamd://host:3310, or clamd:///run/clamav/clamd.ctl for a socket on this computer."
-    return [Error("CLAMAV_URL is not the address of a virus scanner.", hint=hint, id="cxr.E004")]
+    return [Error("CLAMAV_URL is not the address of a virus scanner.", hint=hint, id="cxr.E006")]
 
 
 @register(Tags.models)

@@ -20,7 +20,7 @@ from django_prometheus.exports import ExportToDjangoView
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from diagnosis.models import Worker
+from diagnosis.models import Job
 from diagnosis.monitoring import SENTENCES, alerts_read, status_read
 from diagnosis.throughput import kinds_stuck, stage_times, tallies
 from patients import access
@@ -67,7 +67,7 @@ def _state(status: dict[str, Any]) -> Iterator[Metric]:
             family.add_metric([kind], queue[name] or 0)
         yield family
     alive = _gauge("workers_alive", "Workers heard of within half a minute that can work", labels=["kind"])
-    for kind in (Worker.Kind.PREPARE, Worker.Kind.INFER):
+    for kind in Job.Kind.values:
         able = [each for each in status["workers"] if each["kind"] == kind and each["alive"] and not each["note"]]
         alive.add_metric([kind], len(able))
     yield alive
@@ -104,7 +104,7 @@ def _lately() -> Iterator[Metric]:
     yield from (times, jobs)
     stuck = _gauge("queue_stuck", "1 while work waits and nothing of its kind moves", labels=["kind"])
     found = kinds_stuck()
-    for kind in ("prepare", "infer"):
+    for kind in Job.Kind.values:
         stuck.add_metric([kind], int(kind in found))
     yield stuck
     for name, count in tallies().items():

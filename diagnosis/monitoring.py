@@ -1,7 +1,7 @@
 """Is the system working? Workers, queues, sweeper, storage in counts, and the alerts that a person should act on.
 
 The one source of `/status/`, the API's status and the metrics; no patient data. May import: Django, redis,
-`diagnosis.models`, `diagnosis.wording`, `patients.actor`. Goes to: views, api, metrics.
+`diagnosis.models`, `diagnosis.wording`, `patients`. Goes to: views, api, metrics.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from diagnosis.models import Job, ModelVersion, Radiograph, Worker
 from diagnosis.wording import STAGES
 from patients.actor import SYSTEM, acting_as
 from patients.models import AuditEvent
+from patients.sealing import audit_behind_since
 
 #: A worker that has not written its row, and a sweeper that has not swept, for this long is taken for dead.
 SILENT_SECONDS = 30
@@ -52,6 +53,8 @@ SENTENCES: dict[str, str] = {
     "queue_slow": "Films that wait longer than their clinic allows: {count}. Add workers, or find what holds them up.",
     "films_damaged": "Stored films found damaged within a day: {count}. Restore them from the backup; "
     "manage.py verify_store names them.",
+    "audit_unsealed": "New entries of the audit are not sealed: a change to them would not be found. See that a "
+    "sweeper runs.",
     "jobs_failed": "Failed jobs that wait for a person: {count}. Try them again, or cancel them.",
 }
 
@@ -79,7 +82,7 @@ def status_read() -> dict[str, Any]:
 
 @acting_as(SYSTEM)
 def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
-    """What a person should act on now, first things first: three queries beside those of `status`, which is read here
+    """What a person should act on now, first things first: five queries beside those of `status`, which is read here
     unless the caller has it."""
     return list(_alerts(status_read() if status is None else status))
 
@@ -99,6 +102,8 @@ def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
             yield _alert(f"{kind}_missing", max((worker["seen_at"] for worker in mine), default=None))
     if status["model"] is None:
         yield _alert("model_missing")
+    if (since := audit_behind_since()) is not None:
+        yield _alert("audit_unsealed", since)
     counts = {"queue_slow": _jobs_late(), "films_damaged": _films_damaged(), "jobs_failed": _jobs_failed()}
     if status["scanner"] is not None:
         counts["malware_found"] = _malware_found()

@@ -1,7 +1,7 @@
 """The hash chain over the audit: each seal covers the seal before it and one event, so that no change stays unseen.
 
 Events are sealed shortly after their commit, not inside it: writers never wait for one another.
-May import: Django, `patients.models`. Called by the sweeper and by `manage.py verify_audit`.
+May import: Django, `patients.models`, `patients.locks`. Called by the sweeper and by `manage.py verify_audit`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast, Now
 
+from patients.locks import lock_try
 from patients.models import AuditEvent, AuditSeal
 
 log = logging.getLogger("patients.sealing")
@@ -58,10 +59,8 @@ def audit_seal(*, everything: bool = False) -> int:
 
 @transaction.atomic
 def _batch_seal(look_back: int | None) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('patients.sealing', 0))")
-        if not cursor.fetchone()[0]:
-            return 0
+    if not lock_try("sealing"):
+        return 0
     last = audit_head()
     position, sha256 = (last.position, last.sha256) if last else (0, GENESIS)
     seals = []
@@ -204,3 +203,12 @@ def audit_unsealed() -> int:
     """Events that wait for their seal longer than they should: nobody seals, or a seal was taken away."""
     seals = AuditSeal.objects.filter(event=OuterRef("pk"))
     return AuditEvent.objects.filter(~Exists(seals), at__lt=Now() - SEALED_WITHIN).count()
+
+
+def audit_behind_since() -> datetime | None:
+    """When the newest event was written that should be sealed by now and is not; None while sealing keeps up. One
+    look-up, however long the audit is: who wants to know of every event asks `audit_unsealed`."""
+    due = AuditEvent.objects.filter(at__lt=Now() - SEALED_WITHIN).order_by("-at", "-pk").first()
+    if due is None or AuditSeal.objects.filter(event=due).exists():
+        return None
+    return due.at

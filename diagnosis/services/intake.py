@@ -24,7 +24,6 @@ import diagnosis.errors  # noqa: F401  joins the image codes to the table
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, Study, UploadKey
 from diagnosis.services.identity import patient_check
-from diagnosis.services.locks import lock_try, lock_wait
 from diagnosis.services.queue import DATABASE_AWAY, hint_publish
 from mlcore.contracts import HeaderFacts, ImageRefusedError
 from mlcore.header import inspect_header
@@ -32,6 +31,7 @@ from patients import access
 from patients.access import Action
 from patients.audit import audit_record
 from patients.errors import ApplicationError, error_sentence
+from patients.locks import lock_try, lock_wait
 from patients.models import Clinic, Patient, User
 from patients.text import clean_text
 

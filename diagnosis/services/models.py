@@ -20,7 +20,6 @@ from django.db.models.functions import Now
 import diagnosis.errors  # noqa: F401  joins the codes of models to the table
 from diagnosis.models import Job, ModelChange, ModelVersion, OperatingPoint
 from diagnosis.services import model_files
-from diagnosis.services.locks import lock_wait
 from diagnosis.services.queue import hint_publish
 from mlcore.card import ModelCard, card_from_json, load_card
 from mlcore.contracts import ModelIntegrityError
@@ -28,6 +27,7 @@ from mlcore.registry import bundled_folder, verify_weights
 from patients import access
 from patients.audit import audit_record
 from patients.errors import ApplicationError
+from patients.locks import lock_wait
 from patients.models import User
 
 #: Who registers and activates the model of a release: its files are pinned by the release itself.

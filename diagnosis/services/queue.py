@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import BigIntegerField, F, Func, QuerySet, Value
 from django.db.models.functions import Now
+from kombu import Connection
 from structlog.contextvars import bound_contextvars
 
 from diagnosis.models import Job, Tally
@@ -38,7 +39,6 @@ log = logging.getLogger("diagnosis.queue")
 DATABASE_AWAY = (OperationalError, InterfaceError)
 #: A publisher waits no longer than this for Redis.
 HINT_SECONDS = 2
-HINT_EXPIRES_SECONDS = 300
 RELEASE_TRIES = 10
 
 
@@ -265,6 +265,16 @@ def _staff_move(user: User, job: Job, changes: dict[str, Any], *, verb: str, ref
 
 def hint_publish(kind: str, count: int = 1) -> bool:
     """Wake a worker of this kind, best effort and after the commit. False when Redis could not be told in time."""
+    return _publish(kind, lambda broker: count)
+
+
+def hints_top_up(kind: str, count: int) -> bool:
+    """As `hint_publish`, but only as many as are missing to `count` lying in Redis: hints do not pile up while nobody
+    listens. They do not expire either, for that would go by the clock of the computer that reads them."""
+    return _publish(kind, lambda broker: count - _hints_lying(broker, kind))
+
+
+def _publish(kind: str, count: Callable[[Connection], int]) -> bool:
     options = {
         **current_app.conf.broker_transport_options,
         "socket_timeout": HINT_SECONDS,
@@ -273,14 +283,14 @@ def hint_publish(kind: str, count: int = 1) -> bool:
     }
     try:
         with current_app.connection(transport_options=options) as broker:
-            for _ in range(count):
-                current_app.send_task(
-                    f"diagnosis.{kind}",
-                    connection=broker,
-                    retry=False,
-                    expires=HINT_EXPIRES_SECONDS,
-                )
+            for _ in range(count(broker)):
+                current_app.send_task(f"diagnosis.{kind}", connection=broker, retry=False)
     except Exception as error:  # kombu and redis-py raise many kinds; the sweeper finds the job anyway
         log.warning("no hint for %s: %s", kind, type(error).__name__)
         return False
     return True
+
+
+def _hints_lying(broker: Connection, kind: str) -> int:
+    # Not `passive`: that asks Redis whether the queue exists, and kombu forgets the prefix of the keys when it does.
+    return int(broker.default_channel.queue_declare(queue=kind).message_count)

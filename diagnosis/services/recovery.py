@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
@@ -22,10 +23,10 @@ from django.db.models.functions import Now
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
 from diagnosis.services.intake import PRIORITY
-from diagnosis.services.locks import lock_try
 from diagnosis.services.presence import worker_seen, workers_forget
-from diagnosis.services.queue import DATABASE_AWAY, hint_publish, running_return
+from diagnosis.services.queue import DATABASE_AWAY, hints_top_up, running_return
 from patients.emergency import break_glass_mails_send
+from patients.locks import lock_try
 from patients.sealing import audit_keep_sealed
 
 log = logging.getLogger("diagnosis.recovery")
@@ -79,11 +80,12 @@ def sweep(*, every: float = 0) -> Swept | None:
         added = _missing_queue()
         waiting = _waiting()
         UploadKey.objects.filter(created_at__lt=Now() - UPLOAD_KEYS_KEPT).delete()
+        Session.objects.filter(expire_date__lt=Now()).delete()
         workers_forget()
         worker_seen(name=SWEEPER, kind=Worker.Kind.SWEEPER)
     _leftovers_remove()
     for kind, count in waiting.items():
-        hint_publish(kind, count=count)
+        hints_top_up(kind, count)
     audit_keep_sealed()
     break_glass_mails_send()
     return Swept(taken_back, added, sum(waiting.values()))

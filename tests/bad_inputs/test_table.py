@@ -17,7 +17,8 @@ from diagnosis.services.prepare import prepare_next
 from patients.models import AuditEvent
 from tests.api.problems import assert_problem
 from tests.bad_inputs.desk import API, PAGE, Answer, Desk, WebProcess
-from tests.bad_inputs.table import ROWS, Row
+from tests.bad_inputs.row import Row
+from tests.bad_inputs.table import ROWS
 
 #: No answer may take longer, and the web process may never hold more.
 SECONDS, MEGABYTES = 10, 512

@@ -43,8 +43,9 @@ def hints(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
         sent.extend([str(kind)] * count)
         return True
 
-    for module in ("intake", "models", "recovery"):
+    for module in ("intake", "models"):
         monkeypatch.setattr(f"diagnosis.services.{module}.hint_publish", publish)
+    monkeypatch.setattr("diagnosis.services.recovery.hints_top_up", publish)
     monkeypatch.setattr("diagnosis.services.queue.hint_publish", publish)  # prepare calls it there
     return sent
 

@@ -12,6 +12,9 @@ from diagnosis import monitoring
 from diagnosis.models import Job, Worker
 from diagnosis.monitoring import alerts_read, status_read
 from diagnosis.services.recovery import sweep
+from patients.audit import audit_record
+from patients.models import AuditEvent
+from patients.sealing import audit_seal
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +70,7 @@ def test_status_counts_workers_queues_and_the_oldest_wait(working, film, django_
 def test_a_system_that_works_has_no_alert(working, film, django_assert_num_queries):
     factories.job_make(film)
     status = status_read()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert alerts_read(status) == []
 
 
@@ -119,6 +122,17 @@ def test_a_job_that_failed_is_an_alert_until_a_person_tries_it_again(working, fi
     job = factories.job_make(film, state="failed")
     assert "a person: 1." in alert("jobs_failed").sentence
     Job.objects.filter(pk=job.pk).update(state="queued")
+    assert codes() == []
+
+
+def test_entries_of_the_audit_that_nobody_seals_are_an_alert(working, user_for):
+    moment = timezone.now() - timedelta(minutes=2)
+    audit_record(user=user_for("operator"), verb="test")
+    assert codes() == []  # written just now
+    AuditEvent.objects.bulk_create([AuditEvent(verb="test", at=moment)])
+    found = alert("audit_unsealed")
+    assert ago(found.since) == pytest.approx(120, abs=20)
+    audit_seal()
     assert codes() == []
 
 

@@ -291,6 +291,15 @@ def test_a_hint_carries_no_argument_and_reaches_its_queue_after_redis_forgot_eve
 
 
 @pytest.mark.workers
+def test_hints_are_topped_up_to_what_waits_and_never_pile_up(empty_queues):
+    assert queue.hints_top_up("infer", 2)  # Redis keeps no empty queue
+    assert queue.hints_top_up("infer", 5)
+    assert queue.hints_top_up("infer", 3)
+    assert sent_to("infer") == ["diagnosis.infer"] * 5
+
+
+@pytest.mark.workers
 def test_a_broker_that_is_away_is_no_error(monkeypatch):
     monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
     assert not queue.hint_publish("prepare")
+    assert not queue.hints_top_up("prepare", 3)

@@ -15,11 +15,11 @@ from django.utils import timezone
 
 from diagnosis import storage
 from diagnosis.models import Job, UploadKey, Worker
-from diagnosis.services.locks import lock_try
 from diagnosis.services.models import model_activate
 from diagnosis.services.prepare import prepare_next
 from diagnosis.services.queue import jobs_claim
 from diagnosis.services.recovery import sweep
+from patients.locks import lock_try
 from tests import factories
 
 AGO = timedelta(minutes=5)

@@ -113,6 +113,10 @@ def run_one(folder: Path, design: Any, seed: int, options: argparse.Namespace) -
         process.wait(STOP_SECONDS)
         raise
     found: dict[str, Any] = json.loads(report.read_text())
+    if design is OURS and not found["kept"]:  # the log may be all that ever tells why
+        log = ROOT / "var" / f"{own.name}.log"
+        shutil.copyfile(own / "site.log", log)
+        say(f"A promise was broken. The site's log: {log}")
     if not options.keep:
         shutil.rmtree(own, ignore_errors=True)
     return found

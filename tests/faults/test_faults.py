@@ -47,7 +47,7 @@ def run(folder: Path, *arguments: str) -> Reports:
     command = [sys.executable, "-m", "tests.faults", *arguments, "--json", str(report)]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert report.exists(), said.stdout + said.stderr
-    print(said.stdout)
+    print(said.stdout, said.stderr)
     return list(json.loads(report.read_text()))
 
 
