@@ -17,7 +17,7 @@ from uuid import UUID
 import knox.auth
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django_filters.rest_framework import DjangoFilterBackend
+from django_filters.rest_framework import CharFilter, DjangoFilterBackend
 from rest_framework import authentication, exceptions, metadata, pagination, parsers, permissions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -146,6 +146,10 @@ class StrictFilterBackend(DjangoFilterBackend):
         for name in request.query_params:
             if name not in known:
                 raise ApplicationError("invalid_parameter", field=name, allowed=", ".join(known))
+        for name, each in filters.items():
+            # A forgotten value would otherwise be no filter, and the answer everything.
+            if request.query_params.get(name) == "" and not isinstance(each, CharFilter):
+                raise ApplicationError("invalid_parameter", field=name, allowed=_allowed(each, ["not empty"]))
         if filterset is None:
             return queryset
         if not filterset.is_valid():

@@ -87,7 +87,6 @@ ROWS: dict[str, Row] = {
         (
             f"{INFER}::test_f12_a_worker_that_lost_its_lease_writes_nothing",
             f"{FAULTS}::test_f12_a_worker_that_is_paused_past_its_lease_writes_nothing_when_it_wakes",
-            "tests/faults/test_faults.py::test_f12_results_of_workers_that_lost_their_lease_are_refused",
         ),
     ),
     "F13": Row(

@@ -34,9 +34,12 @@ class StrictSerializer(serializers.Serializer):
 
 
 class TextField(serializers.CharField):
-    """One line of text in any script; `invalid_text` for what cannot be stored or is longer than `max_length`."""
+    """One line of text in any script; `invalid_text` for what cannot be stored or is longer than `max_length`. A JSON
+    number is no text: `0017` and 17 are two numbers of two people."""
 
     def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
         return clean_text(super().to_internal_value(data), field=str(self.field_name), limit=self.max_length)
 
 

@@ -1,6 +1,6 @@
 """Patients, identifiers and the user's own rights, as the API takes and gives them.
 
-May import: DRF, `patients.api.base`, `patients.models`, `patients.access`.
+May import: DRF, `patients.api.base`, `patients.models`, `patients.access`, `patients.errors`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,21 @@ from rest_framework import serializers
 
 from patients import access
 from patients.api.base import DayField, IdField, StrictSerializer, TextField
+from patients.errors import ApplicationError
 from patients.models import Clinic, Membership, Patient, Role
 
+YEARS = (1900, 2100)
 
-@extend_schema_field({"type": "integer", "minimum": 1900, "maximum": 2100})
+
+@extend_schema_field({"type": "integer", "minimum": YEARS[0], "maximum": YEARS[1]})
 class BirthYearField(serializers.IntegerField):
-    """A year; which ones are possible today is the services' to say: `invalid_date`."""
+    """A year: `invalid_date` for one that nobody living was born in; more is the services' to say."""
+
+    def to_internal_value(self, data: Any) -> int:
+        year = super().to_internal_value(data)
+        if not YEARS[0] <= year <= YEARS[1]:
+            raise ApplicationError("invalid_date", field=self.field_name)
+        return year
 
 
 class IdentifierSerializer(StrictSerializer):

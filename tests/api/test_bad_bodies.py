@@ -69,6 +69,13 @@ def test_a_year_in_the_future_or_of_no_living_person_is_refused(year, client):
     assert body["detail"].startswith("birth_year")
 
 
+@pytest.mark.parametrize("year", [1899, 2101])
+def test_an_impossible_year_is_refused_even_beside_a_birth_date(year, client):
+    body = {"name": "Chandra Rao", "birth_date": "1950-02-03", "birth_year": year}
+    for address in (URL, f"{URL}matches/"):
+        assert_problem(client.post(address, body, content_type="application/json"), "invalid_date", 400)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -114,6 +121,8 @@ def test_what_is_not_strict_json_of_bounded_size_and_depth_is_refused(body, clie
         (NEW | {"name": "  "}, "name"),
         (NEW | {"name": ["a"]}, "name"),
         (NEW | {"name": None}, "name"),
+        (NEW | {"name": 17}, "name"),
+        (NEW | {"identifiers": [{"system": "MRN", "value": 17}]}, "identifiers.0.value"),
         (NEW | {"sex": "M"}, "sex"),
         (NEW | {"birth_year": "then"}, "birth_year"),
         (NEW | {"birth_year": 1950.5}, "birth_year"),
@@ -150,6 +159,8 @@ def test_a_body_of_another_kind_is_refused(kind, client):
         ("birth_year=99999", "birth_year"),
         ("clinic=1", "clinic"),
         ("clinic=%00", "clinic"),
+        ("clinic=", "clinic"),
+        ("birth_year=", "birth_year"),
         ("q=%00", "q"),
         ("cursor=x", "cursor"),
         ("cursor=%F0%9F%99%82", "cursor"),

@@ -286,6 +286,7 @@ def test_jobs_and_predictions_are_filtered(api_for, film, prediction):
         ("jobs/", "kind", "all"),
         ("jobs/", "page", "-1"),
         ("predictions/", "radiograph", "1"),
+        ("predictions/", "study", ""),
         ("model-versions/", "status", "best"),
         ("model-versions/", "cursor", "***"),
     ],

@@ -128,12 +128,15 @@ class Workers:
                 self._start(kind)
 
     def end(self) -> None:
+        """Kill what runs, and print what everything said, which pytest shows when the test failed."""
         for process in self._running.values():
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
             process.wait()
+        for log in sorted(self._logs.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-20_000:]}")
 
     def log(self, kind: str) -> str:
         return (self._logs / f"{kind}.log").read_text()

@@ -49,7 +49,7 @@ NAIVE = Design(
     processes=(PROCESSES[0], WORKER),
     parts={"web": "web", "prepare": "worker", "infer": "worker"},
     leases=False,
-    patience=60,
+    patience=40,
 )
 #: The same after the advice that people get: late acknowledgement, lost tasks rejected, a visibility timeout of 10 s.
 TUNED = replace(NAIVE, name="tuned", settings="tests.faults.tuned_settings")

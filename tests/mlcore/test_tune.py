@@ -18,6 +18,7 @@ import numpy as np
 import optuna
 import psycopg2
 import pytest
+from django.conf import settings
 from django.db import connection
 from optuna.trial import TrialState
 
@@ -113,7 +114,8 @@ def test_better_settings_are_found_to_be_better(films: list[Film], tmp_path: Pat
 @pytest.fixture
 def database() -> Iterator[str]:
     """The URL of a PostgreSQL database of its own, gone afterwards."""
-    server = connection.get_connection_params()
+    owner = {name: settings.DATABASE_OWNER[name.upper()] for name in ("user", "password")}
+    server = connection.get_connection_params() | owner
     name = f"tune_{os.getpid()}"
     where = {key: server[key] for key in ("host", "port", "user", "password") if server.get(key)}
     link = psycopg2.connect(dbname="postgres", **where)

@@ -45,7 +45,7 @@ def test_a_fault_on_a_page_leaves_without_the_patient(
         wanted = NAME
         raise ValueError(f"no such person: {wanted}")
 
-    monkeypatch.setattr("diagnosis.selectors.status_read", fail)
+    monkeypatch.setattr("diagnosis.monitoring.status_read", fail)
     client: Client = client_for("operator")
     response = client.get("/status/", {"q": NAME}, headers={"X-Patient": NAME})
     assert response.status_code == 500
