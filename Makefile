@@ -5,7 +5,7 @@ SHELL := bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 # Processes that share the tests out; a few tests named in ARGS run in this one.
-JOBS ?= $(if $(ARGS),0,2)
+JOBS ?= $(if $(ARGS),0,3)
 VENV := .venv
 BIN := $(VENV)/bin
 # pip's output, reduced to one short line per package; its warnings are about this machine's pip, its errors are ours.
@@ -28,7 +28,7 @@ study: $(VENV)/.train ## Make the commands of the model study ready, and list th
 
 test: $(VENV)/.dev ## Run every test
 	@mkdir -p var
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --durations=15 --junitxml=var/junit.xml $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --durations=15 --junitxml=var/junit.xml $(ARGS)
 
 faults: $(VENV)/.dev ## Kill, freeze, fill and damage a site of its own, and count what is lost (ARGS=--help explains)
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -33,13 +33,22 @@ from tests import factories
 UserFor = Callable[..., User]
 
 
+#: The longest come first, so that no process is left alone with them at the end.
+_LONGEST = ("mlcore", "faults", "fuzz", "browser")
+
+
 class _Together(LoadScopeScheduling):
     """What shares slow fixtures runs in one process when tests run in several: some folders as a whole, else a file."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
         folder = file.split("/")[1]
-        return folder if folder in ("mlcore", "browser", "faults") else file
+        return folder if folder in _LONGEST else file
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _LONGEST.index(folder) if (folder := item.path.parent.name) in _LONGEST else 9)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -284,7 +284,10 @@ def _publish(kind: str, count: Callable[[Connection], int]) -> bool:
     try:
         with current_app.connection(transport_options=options) as broker:
             for _ in range(count(broker)):
-                current_app.send_task(f"diagnosis.{kind}", connection=broker, retry=False)
+                # How long a task may take is the worker's to say: Celery would send the limits that this process knows.
+                current_app.send_task(
+                    f"diagnosis.{kind}", connection=broker, retry=False, time_limit=None, soft_time_limit=None
+                )
     except Exception as error:  # kombu and redis-py raise many kinds; the sweeper finds the job anyway
         log.warning("no hint for %s: %s", kind, type(error).__name__)
         return False

@@ -13,6 +13,7 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from diagnosis import tasks
 from diagnosis.models import Job
 from diagnosis.services import queue
 from diagnosis.services.queue import StaleFenceError, job_cancel, job_finish, job_retry, jobs_claim
@@ -265,14 +266,18 @@ def test_a_waiting_job_can_be_cancelled_once(job_of, user_for):
 # --- hints, with the real Redis
 
 
-def sent_to(name: str) -> list[str]:
-    """The tasks that wait in a queue of Redis, in the order a worker gets them."""
-    tasks = []
+def taken_from(name: str, header: str) -> list[Any]:
+    """One header of every message that waits in a queue of Redis, in the order a worker gets them."""
+    headers = []
     with current_app.connection() as broker, contextlib.closing(broker.SimpleQueue(name)) as waiting:
         while message := waiting.queue.get():
-            tasks.append(message.headers["task"])
+            headers.append(message.headers[header])
             message.ack()
-    return tasks
+    return headers
+
+
+def sent_to(name: str) -> list[str]:
+    return taken_from(name, "task")
 
 
 @pytest.fixture
@@ -288,6 +293,13 @@ def test_a_hint_carries_no_argument_and_reaches_its_queue_after_redis_forgot_eve
     hints_forget()
     assert queue.hint_publish("infer")
     assert sent_to("infer") == ["diagnosis.infer"]
+
+
+@pytest.mark.workers
+def test_a_hint_leaves_the_time_limits_to_the_worker_that_takes_it(empty_queues):
+    assert tasks.prepare.name in current_app.tasks, "Celery knows the limits of this process"
+    assert queue.hint_publish("prepare")
+    assert taken_from("prepare", "timelimit") == [[None, None]]
 
 
 @pytest.mark.workers

@@ -74,7 +74,7 @@ def test_f9_f11_a_decoder_that_hangs_or_eats_memory_costs_its_child_and_no_other
     bad = {name: send(getattr(poison, name)) for name in ("HANGS_PREPARE", "EATS_MEMORY")}
     healthy = [send(uuid.uuid4()) for _ in range(6)]
     workers.start("prepare")
-    wait_for(lambda: not jobs_open("prepare"), seconds=180, meanwhile=sweep)
+    wait_for(lambda: not jobs_open("prepare"), seconds=120, meanwhile=sweep)
 
     jobs = {job.radiograph_id: job for job in Job.objects.filter(kind="prepare")}
     assert outcome(jobs[bad["HANGS_PREPARE"].pk]) == ("failed", 3, "worker_lost")

@@ -105,8 +105,10 @@ def test_f4_redis_comes_back_empty_five_times_and_nobody_waits_long(site: Site, 
 def test_f15_postgresql_killed_four_times_costs_no_film_and_no_answer_500(site: Site, send: Send, injector: Injector):
     clients = send(40, seconds=12)
     for _ in range(4):
-        wait_until(site.answers, 30, "PostgreSQL is back")
+        # What serves an open connection outlives the main process for a moment, so an answer alone proves nothing.
+        wait_until(lambda: site.server("postgres") and site.answers(), 30, "PostgreSQL is back")
         time.sleep(1)
         injector.kill(site.server("postgres"), 0)
     all_came_through(site, clients)
-    assert {answer[:3] for answer in clients.answers} <= {"201", "200", "503", "con"}
+    others = {answer[:3] for answer in clients.answers} - {"201", "200", "503", "con"}
+    assert not others, f"{clients.answers}\n{site.log.read_text()}"
