@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.backends.signals import connection_created
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
@@ -56,8 +56,8 @@ def act_as(actor: str) -> None:
 def acting_as(actor: str) -> Iterator[None]:
     """This actor within the block; a decorator too."""
     before = _actor.set(actor)
-    _tell(connection)
     try:
+        _tell(connection)
         yield
     finally:
         _actor.reset(before)
@@ -68,7 +68,8 @@ def _tell(connection: Any) -> None:
     """Past Django's own cursor, which would open a connection and count among a page's queries.
 
     In a transaction that has failed nothing can be said; the rollback brings back who acted before it. A connection
-    that does not answer is closed, so that none is ever left with another actor.
+    that does not answer is closed, so that none is ever left with another actor; where no new one may take its place,
+    in a transaction, that is an OperationalError.
     """
     raw = connection.connection
     if raw is None or raw.info.transaction_status == TRANSACTION_STATUS_INERROR:
@@ -77,12 +78,17 @@ def _tell(connection: Any) -> None:
     try:
         with raw.cursor() as cursor:
             cursor.execute("SELECT set_config('cxr.actor', %s, false)", [_process_actor if actor is None else actor])
-    except psycopg2.Error:
+    except psycopg2.Error as error:
         connection.close()
+        if connection.in_atomic_block:
+            raise OperationalError from error
 
 
 def _on_new_connection(connection: Any, **kwargs: Any) -> None:
+    """Django goes on to use what it has just opened, so it must be told when that is closed already."""
     _tell(connection)
+    if connection.connection is None:
+        raise OperationalError
 
 
 connection_created.connect(_on_new_connection, dispatch_uid="cxr.actor")

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.checks import Error, Warning
 from django.db import IntegrityError, OperationalError, ProgrammingError, connection, transaction
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.utils import timezone
 
 from cxrsite.checks import row_security_binds_us
@@ -22,6 +23,7 @@ from patients.models import AuditEvent, AuditSeal, Patient, PatientIdentifier, U
 from patients.row_security import holds_patient_data, rows_by_table
 from patients.selectors import patient_search
 from tests import factories
+from tests.conftest import owner_connected
 
 CLINICAL = [Patient, PatientIdentifier, Study, Radiograph, Job, Prediction, Finding, Report]
 REFUSED = pytest.raises(ProgrammingError, match="row-level security")
@@ -217,6 +219,42 @@ def test_a_failed_transaction_and_a_dead_connection_do_not_keep_an_actor(user_fo
     lost = pytest.raises(OperationalError, match="terminat")
     with acting_as(operator), connection.cursor() as cursor, lost:
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert asked() == SYSTEM
+
+
+def _end_connection() -> None:
+    """As when PostgreSQL dies: our end still believes that it is connected."""
+    with owner_connected() as owner:
+        owner.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_dies_before_it_knows_who_acts_is_the_database_being_away(monkeypatch):
+    opened = DatabaseWrapper.init_connection_state
+
+    def open_and_die(self: DatabaseWrapper) -> None:
+        opened(self)
+        _end_connection()
+
+    monkeypatch.setattr(DatabaseWrapper, "init_connection_state", open_and_die)
+    connection.close()
+    with pytest.raises(OperationalError):
+        Patient.objects.exists()
+    monkeypatch.undo()
+    assert not Patient.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_dies_within_a_transaction_is_the_database_being_away():
+    def die_and_act() -> None:
+        with transaction.atomic():
+            Patient.objects.exists()
+            _end_connection()
+            with acting_as(NOBODY):
+                pytest.fail("nobody can act on a dead connection")
+
+    with pytest.raises(OperationalError):
+        die_and_act()
     assert asked() == SYSTEM
 
 
