@@ -116,7 +116,7 @@ def _first_of(parts: Sequence[QuerySet[Any, Any]], count: int) -> RawSQL:
     """The ids of what stands first in the sorted parts. Django's own union cannot be a subquery."""
     queries = [part.query.sql_with_params() for part in parts]
     union = " UNION ALL ".join(f"({sql})" for sql, _ in queries)
-    named = f"SELECT id FROM ({union}) AS parts (emergency, stands_at, id)"  # noqa: S608  # nosec B608
+    named = f"SELECT id FROM ({union}) AS parts (emergency, stands_at, id)"  # noqa: S608
     sql = f"{named} ORDER BY emergency DESC, stands_at, id LIMIT {count:d}"
     return RawSQL(sql, [value for _, values in queries for value in values])  # noqa: S611  # nosec B611
 
@@ -198,7 +198,7 @@ _MINE = f"{_OPEN} AND r.claimed_by_id = %(user)s AND r.claimed_until > now()"
 def worklist_counts(*, user: User, clinics: Iterable[Clinic]) -> Counts:
     """Of these clinics, which are the user's (`clinics_read_for`): one query, which counts no further than `MANY`."""
     parts = (_OPEN, f"{_OPEN} AND r.critical", _LATE, _MINE)
-    columns = ", ".join(f"(SELECT count(*) FROM ({part} LIMIT %(many)s) AS part)" for part in parts)  # noqa: S608  # nosec B608
+    columns = ", ".join(f"(SELECT count(*) FROM ({part} LIMIT %(many)s) AS part)" for part in parts)  # noqa: S608
     limits = {clinic.pk: clinic.max_wait_minutes for clinic in clinics}
     values = {"clinics": list(limits), "limits": list(limits.values()), "user": user.pk, "many": MANY}
     with connection.cursor() as cursor:

@@ -39,6 +39,9 @@ def worklist(request: HttpRequest) -> HttpResponse:
     filters = form.cleaned_data if form.is_valid() else {}
     films = selectors.worklist(user=request.user, filters=filters).select_related("study__created_by")
     page, older = _page_after(request.user, films, request.GET.get("before", ""))
+    signed = selectors.signatures(request.user, [film.study_id for film in page])
+    for film in page:
+        film.signature = signed.get(film.study_id)
     context = {
         "form": form,
         "filtered": any(filters.values()),

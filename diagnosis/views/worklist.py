@@ -6,7 +6,7 @@ May import: Django, `diagnosis.worklist`, `.services.reading`, `.forms`, `.wordi
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 from django.contrib import messages
@@ -26,7 +26,7 @@ from patients import access
 from patients.access import Action
 from patients.audit import audit_list
 from patients.errors import ApplicationError
-from patients.models import Clinic
+from patients.models import Clinic, Patient
 
 PAGE_SIZE = 30
 POLL_SECONDS = 5
@@ -109,8 +109,14 @@ def _rows_judge(rows: list[Reading]) -> None:
         late = now - row.received_at - timedelta(minutes=row.clinic.max_wait_minutes)
         row.late_seconds = late.total_seconds() if late > timedelta(0) else None
         row.film_status = film_status(row.film) if row.film is not None else None
-        patient = row.study.patient
-        row.age = row.clinic.today.year - patient.birth_year
+        row.age = _age(row.study.patient, row.clinic.today)
+
+
+def _age(patient: Patient, today: date) -> int:
+    """In whole years; from a year of birth alone it may be one too many."""
+    born = patient.birth_date
+    not_yet = born is not None and (today.month, today.day) < (born.month, born.day)
+    return today.year - patient.birth_year - not_yet
 
 
 # --- claims

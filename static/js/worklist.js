@@ -12,7 +12,7 @@
     rows[here < 0 ? 0 : Math.min(Math.max(here + step, 0), rows.length - 1)]?.focus();
   }
 
-  /** The button of this key in the row that has the focus, or the one thing on the page that has it. */
+  /** The button of this key in the row that has the focus, or what has it on the page. */
   function target(key) {
     const row = document.activeElement?.closest("tr");
     return row?.querySelector(`[data-row-key="${key}"]`) ?? document.querySelector(`[data-key="${key}"]`);

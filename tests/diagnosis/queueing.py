@@ -1,7 +1,7 @@
 """Days of a reading room, played through: films arrive at random, one reader takes whatever stands first.
 
 Uses the real order of `diagnosis.triage`, moment for moment as `diagnosis.services.reading` does, without a database.
-`python -m tests.diagnosis.queueing` prints the table of docs/worklist.md.
+docs/worklist.md has the table that this prints; see there how.
 """
 
 from __future__ import annotations
@@ -148,7 +148,3 @@ def table(loads: tuple[float, ...], shares: tuple[float, ...], seeds: int, count
                 f" | {all_runs.longest_in_turn:.0f} → {all_runs.longest:.0f} min | {all_runs.stretched:.2f}"
                 f" | {max(run.stretched for run in runs):.2f} |"
             )
-
-
-if __name__ == "__main__":
-    print("\n".join(table((0.7, 0.8, 0.9, 0.95, 1.0, 1.05), (0.05, 0.1, 0.15), seeds=10, count=8000)))
