@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.db.models import QuerySet
@@ -84,7 +85,7 @@ class PatientSearchForm(StyledForm):
 class ReadingForm(StyledForm):
     """Which unread studies to list. Its cleaned data are the filters of `worklist.worklist_page`."""
 
-    clinic = forms.ModelChoiceField(queryset=Clinic.objects.none(), required=False, empty_label="All my clinics")
+    clinic = forms.TypedChoiceField(required=False, coerce=UUID, empty_value=None)
     label = forms.ChoiceField(required=False, label="Finding")
     state = forms.ChoiceField(required=False, label="State", choices=[("", "All unread"), *STATES.items()])
     age_from = forms.IntegerField(required=False, min_value=0, max_value=130, label="Age from")
@@ -98,7 +99,7 @@ class ReadingForm(StyledForm):
         super().__init__(*args, **kwargs)
         self.fields["label"].choices = [("", "Any or none"), *labels]
         if len(clinics) > 1:
-            self.fields["clinic"].queryset = Clinic.objects.filter(pk__in=[clinic.pk for clinic in clinics])
+            self.fields["clinic"].choices = [("", "All my clinics"), *((str(each.pk), each.name) for each in clinics)]
         else:
             del self.fields["clinic"]
 
