@@ -27,17 +27,13 @@ from patients.errors import ApplicationError
 STUDY_ID = [OpenApiParameter("id", str, OpenApiParameter.PATH, description="The study's id, a UUID.")]
 
 
-class _Number(serializers.RegexField):
-    """A whole number of a query, 0 to 130."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(r"\A[0-9]{1,3}\Z", **kwargs)
+class _Number(serializers.CharField):
+    """A whole number of a query, 0 to 130, in plain digits."""
 
     def to_internal_value(self, data: Any) -> int:
-        number = int(super().to_internal_value(data))
-        if number > 130:
+        if not (data.isascii() and data.isdecimal() and len(data) < 4 and int(data) <= 130):
             self.fail("invalid")
-        return number
+        return int(data)
 
 
 class _Day(serializers.DateField):
@@ -207,7 +203,7 @@ def _query(request: Request) -> dict[str, Any]:
     for name in request.query_params:
         if name not in _QUERY:
             raise ApplicationError("invalid_parameter", field=name, allowed=", ".join(_QUERY))
-    query = WorklistQuery(data=request.query_params)
+    query = WorklistQuery(data=request.query_params.dict())
     size_wrong = query.is_valid() and query.validated_data.get("page_size") == 0
     if query.errors or size_wrong:
         name = next(iter(query.errors), "page_size")
