@@ -55,4 +55,8 @@ CODES |= {
         "These files of {model} were never approved by two people. Ask for its activation instead.",
     ),
     "no_model_before": ErrorCode(409, "Nothing to go back to", "No other version was active before this one."),
+    "reading_claimed": ErrorCode(
+        409, "Being read", "{who} has been reading this study since {since}. Talk to them before you take it over."
+    ),
+    "reading_closed": ErrorCode(409, "Already read", "A report of this study is signed. There is nothing to claim."),
 }

@@ -1,11 +1,13 @@
-"""The forms of the flow: sending a film, narrowing the worklist. They check shape; services check meaning.
+"""The forms of the flow: sending a film, narrowing the lists. They check shape; services check meaning.
 
-May import: Django, `diagnosis.models`, `diagnosis.selectors`, `diagnosis.wording`, `patients.models`.
+May import: Django, `diagnosis.models`, `.selectors`, `.wording`, `.worklist`, `patients.models`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.db.models import QuerySet
@@ -13,6 +15,7 @@ from django.db.models import QuerySet
 from diagnosis.models import Finding, Radiograph, Study
 from diagnosis.selectors import referring_doctors
 from diagnosis.wording import SIGNS
+from diagnosis.worklist import STATES
 from patients.models import Clinic, User
 
 VIEWS = [("unknown", "Not sure"), ("PA", "PA – from behind, standing"), ("AP", "AP – from the front, lying or sitting")]
@@ -24,13 +27,18 @@ class StyledForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, field in self.fields.items():
+        for field in self.fields.values():
             if isinstance(field.widget, forms.CheckboxInput):
                 css = "form-check-input"
             else:
                 css = "form-select" if isinstance(field.widget, forms.Select) else "form-control"
-            invalid = " is-invalid" if self.is_bound and name in self.errors else ""
-            field.widget.attrs["class"] = css + invalid
+            field.widget.attrs["class"] = css
+
+    def full_clean(self) -> None:
+        """Only now, and not at the beginning: a form that has choices of its own gets them after it was made."""
+        super().full_clean()
+        for name in self.errors.keys() & self.fields.keys():
+            self.fields[name].widget.attrs["class"] += " is-invalid"
 
 
 class FilmForm(StyledForm):
@@ -72,6 +80,35 @@ class PatientSearchForm(StyledForm):
     """Whose film is it? The query is a name or a number and travels in the body, never in an address."""
 
     query = forms.CharField(required=False, max_length=200, label="Patient's name or number")
+
+
+class ReadingForm(StyledForm):
+    """Which unread studies to list. Its cleaned data are the filters of `worklist.worklist_page`."""
+
+    clinic = forms.TypedChoiceField(required=False, coerce=UUID, empty_value=None)
+    label = forms.ChoiceField(required=False, label="Finding")
+    state = forms.ChoiceField(required=False, label="State", choices=[("", "All unread"), *STATES.items()])
+    age_from = forms.IntegerField(required=False, min_value=0, max_value=130, label="Age from")
+    age_to = forms.IntegerField(required=False, min_value=0, max_value=130, label="to")
+    date_from = forms.DateField(required=False, label="Received from", widget=forms.DateInput(attrs={"type": "date"}))
+    date_to = forms.DateField(required=False, label="to", widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(
+        self, *args: Any, clinics: Sequence[Clinic], labels: Sequence[tuple[str, str]] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["label"].choices = [("", "Any or none"), *labels]
+        if len(clinics) > 1:
+            self.fields["clinic"].choices = [("", "All my clinics"), *((str(each.pk), each.name) for each in clinics)]
+        else:
+            del self.fields["clinic"]
+
+
+class SavedViewForm(StyledForm):
+    """A name for the filters that are set now."""
+
+    name = forms.CharField(max_length=40, label="Name of this view", widget=forms.TextInput({"autocomplete": "off"}))
+    query = forms.CharField(max_length=500, required=False, widget=forms.HiddenInput)
 
 
 class WorklistForm(StyledForm):

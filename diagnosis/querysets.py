@@ -128,6 +128,16 @@ class ModelVersionQuerySet(models.QuerySet):
         return self.filter(known) if user.is_authenticated else self.none()
 
 
+class ReadingQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """The worklist of whoever reads films: the studies of the clinics that one reads for."""
+        return self.filter(clinic__in=access.clinic_ids(user, Action.READING_CLAIM))
+
+    def open(self) -> Self:
+        """Not yet reported."""
+        return self.filter(closed_at__isnull=True)
+
+
 class ReportQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Who writes reports sees every report of the clinic; others whom the matrix names see signed ones only."""

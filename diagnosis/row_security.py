@@ -66,6 +66,8 @@ RULES: dict[str, Rows] = {
     "diagnosis.Finding": Rows(
         select="EXISTS (SELECT FROM diagnosis_prediction p WHERE p.id = {table}.prediction_id)", insert=SYSTEM_ONLY
     ),
+    # What closes it is the signature, in whoever's name that is written.
+    "diagnosis.Reading": Rows(select=OF_READ_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
     "diagnosis.Report": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY, update=_AT_OWN_STUDY),
     "diagnosis.UploadKey": Rows(select=_OWN_KEY, insert=_OWN_KEY, delete=SYSTEM_ONLY),
 }

@@ -23,6 +23,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
+from diagnosis.querysets import SIGNED
 from patients import access
 from patients.actor import SYSTEM, acting_as
 from patients.models import Clinic, Membership, Patient, User
@@ -77,10 +78,19 @@ def studies_read(user: User) -> QuerySet[Study]:
 
 
 def study_read(*, user: User, study_id: object) -> Study:
-    """One study with `films` and `report` (the newest the user may see, or None). Raises `not_found`."""
+    """One study with `films`, `report` (the newest the user may see, or None) and `signature` (the newest signed one,
+    for who signed it and when, or None). Raises `not_found`."""
     study = access.get_visible(studies_read(user), user, pk=study_id)
+    study.signature = signatures(user, [study.pk]).get(study.pk)
     study.report = Report.objects.visible_to(user).filter(study=study).select_related("signed_by").first()
     return study
+
+
+def signatures(user: User, studies: Iterable[UUID]) -> dict[UUID, Report]:
+    """The newest signed report of each study that has one: who read it and when, which whoever may follow the study is
+    told; what it says is another right. One query."""
+    signed = Report.objects.status_visible_to(user).filter(study__in=set(studies), status__in=SIGNED)
+    return {report.study_id: report for report in signed.select_related("signed_by").order_by("signed_at")}
 
 
 def results_hidden_reason(radiograph: Radiograph) -> str:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, send, system
+from diagnosis.views import films, history, images, models, send, system, worklist
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
     path("send/patient/", never_cache(send.patient_pick), name="patient_pick"),
     path("worklist/", never_cache(films.worklist), name="worklist"),
+    path("reading/", never_cache(worklist.reading_list), name="reading_list"),
+    path("reading/views/", worklist.saved_view_keep, name="saved_view_keep"),
+    path("reading/views/remove/", worklist.saved_view_remove, name="saved_view_remove"),
+    path("reading/<uuid:study_id>/", never_cache(worklist.reading_claim_bar), name="reading_claim_bar"),
+    path("reading/<uuid:study_id>/claim/", worklist.reading_claim, name="reading_claim"),
+    path("reading/<uuid:study_id>/release/", worklist.reading_release, name="reading_release"),
     path("patients/<uuid:patient_id>/", never_cache(films.patient_detail), name="patient_detail"),
     path("studies/<uuid:study_id>/", never_cache(films.study_detail), name="study_detail"),
     path("studies/<uuid:study_id>/status/", never_cache(films.study_status), name="study_status"),

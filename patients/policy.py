@@ -45,6 +45,7 @@ class Action(StrEnum):
     STUDY_DELETE_APPROVE = "study.delete_approve"
     IMAGE_VIEW = "image.view"
     PREDICTION_VIEW = "prediction.view"
+    READING_CLAIM = "reading.claim"
     REPORT_WRITE = "report.write"
     REPORT_SIGN = "report.sign"
     REPORT_VIEW = "report.view"
@@ -93,6 +94,7 @@ MATRIX: dict[Action, dict[str, Reach]] = {
         DOCTOR: Reach.ASSIGNED_SIGNED,
         CLIENT: Reach.OWN_SIGNED,
     },
+    Action.READING_CLAIM: _clinic(RADIOLOGIST),
     Action.REPORT_WRITE: _clinic(RADIOLOGIST),
     Action.REPORT_SIGN: _clinic(RADIOLOGIST),
     Action.REPORT_VIEW: _clinic(RADIOGRAPHER, RADIOLOGIST) | {DOCTOR: Reach.ASSIGNED, CLIENT: Reach.OWN},

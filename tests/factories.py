@@ -17,6 +17,7 @@ from allauth.account.internal.flows.login import (
     AUTHENTICATION_METHODS_SESSION_KEY,
 )
 from django.contrib.auth.hashers import make_password
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -28,9 +29,11 @@ from diagnosis.models import (
     OperatingPoint,
     Prediction,
     Radiograph,
+    Reading,
     Report,
     Study,
 )
+from diagnosis.services.reading import reading_place
 from patients.models import BreakGlass, Clinic, Membership, Patient, PatientIdentifier, User
 from patients.policy import Scope
 from patients.text import search_name
@@ -200,3 +203,23 @@ def report_make(study: Study, author: User, status: str = "final", **fields: Any
     """A report; signed by its author when `status` is final or amended."""
     signed = {"signed_by": author, "signed_at": timezone.now()} if status in ("final", "amended") else {}
     return Report.objects.create(study=study, author=author, status=status, **(signed | fields))
+
+
+def reading_make(study: Study, **fields: Any) -> Reading:
+    """The study's row of the worklist, in order of arrival; placed by its films' results when `placed`."""
+    placed = fields.pop("placed", False)
+    at = fields.setdefault("received_at", study.created_at)
+    reading = Reading.objects.create(study=study, clinic=study.clinic, **({"stands_at": at, "urgency": 0.0} | fields))
+    if placed:
+        with transaction.atomic():
+            reading_place(study.pk)
+        reading.refresh_from_db()
+    return reading
+
+
+def claim_make(reading: Reading, user: User, *, minutes: float = 10) -> Reading:
+    """Somebody reads it since ten minutes before the claim ends; `minutes` are left."""
+    until = timezone.now() + timedelta(minutes=minutes)
+    reading.claimed_by, reading.claimed_at, reading.claimed_until = user, until - timedelta(minutes=10), until
+    reading.save()
+    return reading

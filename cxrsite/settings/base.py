@@ -238,6 +238,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RadiographState": "diagnosis.models.Radiograph.State",
         "JobState": "diagnosis.models.Job.State",
+        "UrgencyEnum": "diagnosis.models.Study.Urgency",
         "ModelStatus": "diagnosis.models.ModelVersion.Status",
     },
     "POSTPROCESSING_HOOKS": [

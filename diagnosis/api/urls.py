@@ -6,6 +6,7 @@ from django.urls import path
 
 from diagnosis.api.reads import HistoryView, ModelVersionViewSet, PredictionMapView, RadiographImageView, StatusView
 from diagnosis.api.views import JobViewSet, PredictionViewSet, RadiographViewSet, StudyViewSet
+from diagnosis.api.worklist import WorklistViewSet
 
 LIST, ONE = {"get": "list"}, {"get": "retrieve"}
 
@@ -14,6 +15,9 @@ urlpatterns = [
     path("studies/", StudyViewSet.as_view(LIST | {"post": "create"}), name="study-list"),
     path("studies/<str:id>/", StudyViewSet.as_view(ONE), name="study"),
     path("studies/<str:id>/radiographs/", StudyViewSet.as_view({"post": "radiographs"}), name="study-radiographs"),
+    path("worklist/", WorklistViewSet.as_view(LIST), name="worklist"),
+    path("worklist/<str:id>/claim/", WorklistViewSet.as_view({"post": "claim"}), name="worklist-claim"),
+    path("worklist/<str:id>/release/", WorklistViewSet.as_view({"post": "release"}), name="worklist-release"),
     path("radiographs/", RadiographViewSet.as_view(LIST), name="radiograph-list"),
     path("radiographs/<str:id>/", RadiographViewSet.as_view(ONE), name="radiograph"),
     path("radiographs/<str:id>/image/", RadiographImageView.as_view(), name="radiograph-image"),

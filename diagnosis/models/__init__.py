@@ -7,6 +7,7 @@ from diagnosis.models.job import Job
 from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
 from diagnosis.models.radiograph import Radiograph
+from diagnosis.models.reading import Reading, SavedView
 from diagnosis.models.report import Report
 from diagnosis.models.study import Study, UploadKey
 from diagnosis.models.worker import Tally, Worker
@@ -19,7 +20,9 @@ __all__ = [
     "OperatingPoint",
     "Prediction",
     "Radiograph",
+    "Reading",
     "Report",
+    "SavedView",
     "Study",
     "Tally",
     "UploadKey",

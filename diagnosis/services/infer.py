@@ -25,6 +25,7 @@ from diagnosis.services import queue
 from diagnosis.services.model_files import model_folder, same_numbers
 from diagnosis.services.pauses import LONGEST_SECONDS, Pauses
 from diagnosis.services.presence import Presence
+from diagnosis.services.reading import reading_place
 from mlcore.card import card_from_json
 from mlcore.contracts import ImageArray, InfrastructureError, ModelInput, ModelIntegrityError
 from mlcore.interpret import interpret, urgency
@@ -234,6 +235,8 @@ def _result_store(job: Job, outcome: FilmOutcome, predictor: Predictor, timings:
             )
             for finding in findings
         )
+        if not job.shadow:
+            reading_place(job.radiograph.study_id)
         queue.job_record(job)
 
 

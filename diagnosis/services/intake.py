@@ -25,6 +25,7 @@ from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, Study, UploadKey
 from diagnosis.services.identity import patient_check
 from diagnosis.services.queue import DATABASE_AWAY, hint_publish
+from diagnosis.services.reading import reading_open
 from mlcore.contracts import HeaderFacts, ImageRefusedError
 from mlcore.header import inspect_header
 from patients import access
@@ -297,6 +298,7 @@ def _film_add(film: _Film) -> Radiograph:
         model_version=ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first(),
         priority=PRIORITY[study.urgency],
     )
+    reading_open(radiograph)
     return radiograph
 
 

@@ -18,6 +18,7 @@ from diagnosis.wording import SIGNS
 from patients import access
 from patients.access import MATRIX, Action
 from patients.models import PatientIdentifier
+from patients.policy import BREAK_GLASS_ROLES
 
 register = template.Library()
 
@@ -102,23 +103,22 @@ def styled(field: BoundField) -> str:
     return field.as_widget(attrs={"class": css, "placeholder": ""})
 
 
-@register.simple_tag
-def menu_of(user: Any) -> list[tuple[str, str]]:
-    """(URL name, words) of the pages this person can use: two queries."""
+@register.simple_tag(takes_context=True)
+def menu_of(context: Any, user: Any) -> dict[str, Any]:
+    """What this person can use: `pages`, (URL name, words) each, and is emergency access (`may_break_glass`) something
+    for them? One query, and the one for the banner."""
     roles = set(access.active_memberships(user).values_list("role", flat=True))
-    emergency = access.break_glass(user).exists()
+    emergency = context["break_glass"]
     entries = [
         ("home", "Send a film", roles & set(MATRIX[Action.STUDY_UPLOAD])),
-        ("worklist", "Worklist", roles or emergency),
+        ("reading_list", "Worklist", roles & set(MATRIX[Action.READING_CLAIM])),
+        ("worklist", "Films", roles or emergency),
         ("patient_list", "Patients", emergency or roles & set(MATRIX[Action.PATIENT_VIEW])),
         ("audit_list", "Audit", roles & {*MATRIX[Action.AUDIT_VIEW], *MATRIX[Action.AUDIT_VIEW_OWN]}),
         ("member_list", "People", access.CLINIC_ADMIN in roles),
         ("status", "Status", True),
     ]
-    return [(name, words) for name, words, shown in entries if shown]
-
-
-@register.simple_tag
-def may_break_glass(user: Any) -> bool:
-    """Is emergency access something for this person?"""
-    return access.may_break_glass(user)
+    return {
+        "pages": [(name, words) for name, words, shown in entries if shown],
+        "may_break_glass": access.is_system_admin(user) or bool(roles & BREAK_GLASS_ROLES),
+    }

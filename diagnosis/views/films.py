@@ -19,6 +19,7 @@ from diagnosis.charts import history_charts
 from diagnosis.forms import WorklistForm
 from diagnosis.models import Job, Radiograph, Study
 from diagnosis.services import queue
+from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge
 from patients import access
 from patients.access import Action
@@ -38,6 +39,9 @@ def worklist(request: HttpRequest) -> HttpResponse:
     filters = form.cleaned_data if form.is_valid() else {}
     films = selectors.worklist(user=request.user, filters=filters).select_related("study__created_by")
     page, older = _page_after(request.user, films, request.GET.get("before", ""))
+    signed = selectors.signatures(request.user, [film.study_id for film in page])
+    for film in page:
+        film.signature = signed.get(film.study_id)
     context = {
         "form": form,
         "filtered": any(filters.values()),
@@ -77,7 +81,9 @@ def study_detail(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """The films of one study and what the model says about each."""
     study = selectors.study_read(user=request.user, study_id=study_id)
     _study_audit(request.user, study)
-    return render(request, "diagnosis/study_detail.html", films_context(request.user, study, study.films))
+    context = films_context(request.user, study, study.films)
+    context |= {"reading": reading_of(request.user, study), "renew_seconds": RENEW_SECONDS}
+    return render(request, "diagnosis/study_detail.html", context)
 
 
 @require_safe

@@ -30,6 +30,12 @@ GET   /                                                         302  200  200  2
 POST  /                                                         302  400  400  400  403  403  403  403  404  400
 POST  /send/patient/                                            302  200  200  200  200  200  200  200  200  200
 GET   /worklist/                                                302  200  200  200  200  200  200  200  200  200
+GET   /reading/                                                 302  403  403  200  403  403  403  403  403  403
+POST  /reading/views/                                           302  403  403  302  403  403  403  403  403  403
+POST  /reading/views/remove/                                    302  403  403  302  403  403  403  403  403  403
+GET   /reading/<uuid:study_id>/                                 302  403  403  200  404  403  403  404  404  403
+POST  /reading/<uuid:study_id>/claim/                           302  403  403  302  404  403  403  404  404  403
+POST  /reading/<uuid:study_id>/release/                         302  403  403  302  404  403  403  404  404  403
 GET   /patients/                                                302  200  200  200  200  200  200  200  200  200
 POST  /patients/                                                302  200  200  200  200  200  200  200  200  200
 GET   /patients/new/                                            302  200  200  403  403  403  403  403  200  200
@@ -93,6 +99,9 @@ GET   /api/v1/studies/                                          401  200  200  2
 POST  /api/v1/studies/                                          401  201  201  201  403  403  403  403  404  201
 GET   /api/v1/studies/<str:id>/                                 401  200  200  200  404  200  200  404  404  200
 POST  /api/v1/studies/<str:id>/radiographs/                     401  201  201  201  404  403  403  404  404  201
+GET   /api/v1/worklist/                                         401  403  403  200  403  403  403  403  403  403
+POST  /api/v1/worklist/<str:id>/claim/                          401  403  403  200  404  403  403  404  404  403
+POST  /api/v1/worklist/<str:id>/release/                        401  403  403  200  404  403  403  404  404  403
 GET   /api/v1/radiographs/                                      401  200  200  200  200  200  200  200  200  200
 GET   /api/v1/radiographs/<str:id>/                             401  200  200  200  404  200  200  404  404  200
 GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  403  403  404  404  200

@@ -28,6 +28,7 @@ study.delete_request    -    -    -    -    c    -    -
 study.delete_approve    -    -    -    -    -    -    Y
 image.view              p    p    c    as   -    o    -
 prediction.view         p    p    c    as   -    os   -
+reading.claim           -    -    c    -    -    -    -
 report.write            -    -    c    -    -    -    -
 report.sign             -    -    c    -    -    -    -
 report.view             -    c    c    a    -    o    -

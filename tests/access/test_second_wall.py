@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.http import HttpResponse
 
 from diagnosis import querysets as diagnosis_querysets
-from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study
+from diagnosis.models import Finding, Job, Prediction, Radiograph, Reading, Report, Study
 from patients import access
 from patients import querysets as patients_querysets
 from patients.models import Clinic, Patient, PatientIdentifier
@@ -38,6 +38,7 @@ TO_CLINIC = {
     Job: "radiograph__clinic",
     Prediction: "radiograph__clinic",
     Finding: "prediction__radiograph__clinic",
+    Reading: "clinic",
     Report: "study__clinic",
 }
 

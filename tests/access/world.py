@@ -52,6 +52,7 @@ class Side:
 
     def _study(self, assigned: Any) -> Study:
         study = factories.study_make(self.patient, referring_doctor=assigned, created_by=self.sender)
+        factories.reading_make(study)
         radiograph = factories.radiograph_make(study, state="ready")
         radiograph.display_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/display.png"
         radiograph.save()
@@ -151,6 +152,7 @@ def _files_write(media_root: Path, radiograph: Radiograph) -> None:
 _KIND_OF_FOLDER = {
     "patients": "patient",
     "studies": "study",
+    "worklist": "study",
     "radiographs": "radiograph",
     "jobs": "job",
     "predictions": "prediction",
@@ -181,6 +183,8 @@ def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         "POST /patients/": {"query": "person"},
         "POST /audit/patient/": {"number": side.patient.abha_number},
         "POST /patients/new/": person,
+        "POST /reading/views/": {"name": "Mine", "query": "state=mine"},
+        "POST /reading/views/remove/": {"name": "Mine"},
         "POST /emergency/": {"clinic": str(side.clinic.pk), "reason": "Nobody can be reached at night"},
         "POST /people/new/": {
             "clinic": str(side.clinic.pk),

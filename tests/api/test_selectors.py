@@ -29,12 +29,12 @@ def test_the_worklist_costs_four_queries_however_long_it_is(number, patient, use
             assert selectors.film_progress(film) == "done"
 
 
-def test_a_study_page_costs_six_queries(patient, user_for, django_assert_num_queries):
+def test_a_study_page_costs_seven_queries(patient, user_for, django_assert_num_queries):
     study = make.study_make(patient)
     make.predicted_film_make(study)
     make.predicted_film_make(study)
     radiologist = user_for("radiologist")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         read = selectors.study_read(user=radiologist, study_id=study.pk)
         assert len(read.films) == 2
         assert read.films[0].shown_predictions[0].model_version.name

@@ -98,6 +98,10 @@ def configuration(site: Site, token: str, tmp_path_factory: pytest.TempPathFacto
             f'parameters = {{ "path.id" = {{ dictionary = "{name}", probability = 0.6 }} }}\n'
         )
     operations.append(
+        '[[operations]]\ninclude-path-regex = "^/api/v1/worklist/.id./"\n'
+        'parameters = { "path.id" = { dictionary = "studies", probability = 0.6 } }\n'
+    )
+    operations.append(
         '[[operations]]\ninclude-name = "POST /api/v1/studies/"\n'
         'parameters = { "body.patient" = { dictionary = "patients", probability = 0.8 } }\n'
     )

@@ -128,11 +128,12 @@ def test_menu_holds_what_the_role_can_use(client_for):
     def menu(role):
         page = client_for(role).get("/about/").content.decode()
         nav = page[page.index("<nav") : page.index("</nav>")]
-        return [words for words in ("Send a film", "Worklist", "Patients", "Status") if words in nav]
+        return [words for words in ("Send a film", "Worklist", "Films", "Patients", "Status") if words in nav]
 
-    assert menu("operator") == ["Send a film", "Worklist", "Patients", "Status"]
-    assert menu("clinicadmin") == ["Worklist", "Status"]
-    assert menu("doctor") == ["Worklist", "Patients", "Status"]
+    assert menu("operator") == ["Send a film", "Films", "Patients", "Status"]
+    assert menu("radiologist") == ["Send a film", "Worklist", "Films", "Patients", "Status"]
+    assert menu("clinicadmin") == ["Films", "Status"]
+    assert menu("doctor") == ["Films", "Patients", "Status"]
     assert menu("system") == ["Status"]
 
 

@@ -132,3 +132,17 @@ def test_queries_do_not_grow_with_the_films(client_for, clinic, count_queries):
 def test_link_leads_to_the_study(client_for, patient):
     film = film_of(patient)
     assert f"{reverse('study_detail', args=[film.study_id])}#film-{film.pk}" in page_of(client_for("operator"))
+
+
+@pytest.mark.parametrize("role", ["operator", "radiographer", "clinicadmin", "radiologist"])
+def test_clinic_is_told_who_read_its_film_and_when(client_for, clinic, patient, role):
+    reader = factories.user_make("radiologist", clinic, first_name="Ines", last_name="Costa")
+    study = factories.predicted_film_make(factories.study_make(patient)).radiograph.study
+    client = client_for(role)
+    assert "Not yet read" in page_of(client)
+    assert "Not yet signed by a radiologist" in client.get(f"/studies/{study.pk}/").content.decode()
+    factories.report_make(study, reader, "draft")
+    assert "Not yet read" in page_of(client)
+    study.reports.all().update(status="final", signed_by=reader, signed_at=timezone.now())
+    assert "Read by Ines Costa" in page_of(client)
+    assert "Signed by Ines Costa" in client.get(f"/studies/{study.pk}/").content.decode()

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from cxrsite.checks import row_security_binds_us
 from cxrsite.database import as_owner
-from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study
+from diagnosis.models import Finding, Job, Prediction, Radiograph, Reading, Report, Study
 from diagnosis.row_security import APPEND_ONLY, EXEMPT, RULES
 from patients.actor import NOBODY, SYSTEM, acting_as, administrator, person
 from patients.audit import audit_record
@@ -25,7 +25,7 @@ from patients.selectors import patient_search
 from tests import factories
 from tests.conftest import owner_connected
 
-CLINICAL = [Patient, PatientIdentifier, Study, Radiograph, Job, Prediction, Finding, Report]
+CLINICAL = [Patient, PatientIdentifier, Study, Radiograph, Job, Prediction, Finding, Reading, Report]
 REFUSED = pytest.raises(ProgrammingError, match="row-level security")
 
 
@@ -35,6 +35,7 @@ def rows(patient, foreign_patient, user_for, other_clinic):
     for each, author in ((patient, user_for("radiologist")), (foreign_patient, user_for("radiologist", other_clinic))):
         study = factories.study_make(each)
         factories.predicted_film_make(study)
+        factories.reading_make(study)
         factories.report_make(study, author)
 
 

@@ -1,0 +1,148 @@
+"""The worklist's rows: opened by the intake, placed by the infer stage, claimed and released by who reads.
+
+Each is written in the transaction of what caused it; the signature closes the row by a trigger in the database. May
+import: Django, `diagnosis.models`, `diagnosis.triage`, `patients`. Goes to: `intake`, `infer`, views and API.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Avg, F
+from django.db.models.functions import Now
+
+import diagnosis.errors  # noqa: F401  joins the refusals to the table
+from diagnosis import triage
+from diagnosis.models import Prediction, Radiograph, Reading, Study
+from patients import access
+from patients.access import Action
+from patients.audit import audit_record
+from patients.errors import ApplicationError
+from patients.models import Clinic, User
+
+#: A claim without a sign of life ends after this; an open page renews it every `RENEW_SECONDS`.
+CLAIM_LASTS = timedelta(minutes=10)
+RENEW_SECONDS = 120
+
+_NO_CLAIM = {"claimed_by": None, "claimed_at": None, "claimed_until": None}
+
+
+# --- place
+
+
+def reading_open(film: Radiograph) -> None:
+    """A film arrived, in the caller's transaction: its study is unread, and stands where one without an answer stands.
+
+    A study that was read already is open again, from now on: a film that nobody has read came to it.
+    """
+    study = film.study
+    fresh = {"clinic": study.clinic, "received_at": film.created_at, "stands_at": film.created_at, "urgency": 0.0}
+    reading, created = Reading.objects.select_for_update().get_or_create(study=study, defaults=fresh)
+    if not created and reading.closed_at is not None:
+        reading.closed_at, reading.received_at = None, film.created_at
+    _place(reading)
+
+
+def reading_place(study_id: UUID) -> None:
+    """A film of the study has an answer, in the caller's transaction: the study moves to the place it now deserves."""
+    reading = Reading.objects.select_for_update().filter(study=study_id, closed_at__isnull=True).first()
+    if reading is not None:
+        _place(reading)
+
+
+def _place(reading: Reading) -> None:
+    """Of a locked row. Two films answered at once come here one after the other, and the second sees both answers."""
+    study, films = reading.study, Radiograph.objects.filter(study=reading.study_id)
+    predictions = Prediction.objects.filter(radiograph__in=films, shadow=False).select_related("model_version")
+    by_film: dict[object, list[Prediction]] = {film: [] for film in films.values_list("pk", flat=True)}
+    for prediction in predictions.prefetch_related("findings").order_by("-created_at", "-id"):
+        by_film[prediction.radiograph_id].append(prediction)
+    shown = [triage.foremost(found) for found in by_film.values()]
+    answers = [prediction for prediction in shown if prediction is not None]
+    urgency = triage.urgency_of(study.urgency, answers, answered=len(answers) == len(shown))
+    reading.urgency, reading.emergency, reading.critical = urgency.value, urgency.emergency, urgency.critical
+    reading.finding, reading.labels, reading.answered = urgency.finding, list(urgency.labels), urgency.answered
+    reading.stands_at = triage.stands_at(reading.received_at, urgency.value, _head_start(study.clinic))
+    reading.save()
+
+
+def _head_start(clinic: Clinic) -> timedelta:
+    closed = Reading.objects.filter(clinic=clinic, closed_at__isnull=False).order_by("-closed_at")[: triage.LATELY]
+    waits = closed.annotate(wait=F("closed_at") - F("received_at")).aggregate(mean=Avg("wait"))["mean"]
+    return triage.head_start_at_most(waits, timedelta(minutes=clinic.max_wait_minutes))
+
+
+# --- claims: by the database's clock, one after the other on the row
+
+
+@transaction.atomic
+def reading_claim(*, user: User, study_id: UUID, instead_of: str = "") -> Reading:
+    """The study is the user's to read for `CLAIM_LASTS`; claimed again, for that long from now.
+
+    Raises `not_found`, `reading_closed` where it has been read, and `reading_claimed` where somebody else reads it,
+    unless `instead_of` is that person's username: taking over is knowing from whom.
+    """
+    reading = _locked(user, study_id)
+    if reading.closed_at is not None:
+        raise ApplicationError("reading_closed")
+    holder = reading.claimed_by if reading.is_claimed else None
+    if holder is not None and holder != user and holder.get_username() != instead_of:
+        since = f"{reading.claimed_at:%H:%M} UTC" if reading.claimed_at else ""
+        raise ApplicationError("reading_claimed", who=name_of(holder), since=since)
+    if holder == user:
+        Reading.objects.filter(pk=reading.pk).update(claimed_until=Now() + CLAIM_LASTS)
+    else:
+        claim = {"claimed_by": user, "claimed_at": Now(), "claimed_until": Now() + CLAIM_LASTS}
+        Reading.objects.filter(pk=reading.pk).update(**claim)
+        _record(user, reading, "take_over" if holder else "claim", holder, user)
+    reading.refresh_from_db()
+    return reading
+
+
+def reading_of(user: User, study: Study) -> Reading | None:
+    """The study's row of the worklist, for who reads the clinic's films; None for everybody else."""
+    return Reading.objects.visible_to(user).filter(study=study.pk).select_related("study", "claimed_by").first()
+
+
+def reading_renew(*, user: User, study_id: UUID) -> bool:
+    """A sign of life: the user's claim holds on. False where it is not theirs any more."""
+    held = Reading.objects.visible_to(user).filter(study=study_id, claimed_by=user, claimed_until__gt=Now())
+    return held.update(claimed_until=Now() + CLAIM_LASTS) == 1
+
+
+@transaction.atomic
+def reading_release(*, user: User, study_id: UUID) -> Reading:
+    """The user reads it no longer. Raises `not_found`; what is not the user's stays as it is."""
+    reading = _locked(user, study_id)
+    if reading.claimed_by == user:
+        Reading.objects.filter(pk=reading.pk).update(**_NO_CLAIM)
+        _record(user, reading, "release", user, None)
+        reading.refresh_from_db()
+    return reading
+
+
+def _locked(user: User, study_id: UUID) -> Reading:
+    """The row, nobody else's until the transaction ends. Who may see the study only is told so."""
+    study = access.get_visible(Study.objects.select_related("clinic"), user, pk=study_id)
+    access.require_at(user, Action.READING_CLAIM, study.clinic)
+    # Nothing joined: whoever waited for the lock gets this row as it is now, and what is joined as it was before.
+    return access.get_visible(Reading.objects.select_for_update(), user, study=study.pk)
+
+
+def _record(user: User, reading: Reading, verb: str, before: User | None, after: User | None) -> None:
+    study = reading.study
+    audit_record(
+        user=user,
+        verb=verb,
+        target=study,
+        clinic=study.patient.clinic,
+        patient=study.patient,
+        changes={"read by": [name_of(before), name_of(after)]},
+    )
+
+
+def name_of(user: User | None) -> str:
+    """As colleagues know the person."""
+    return (user.get_full_name() or user.get_username()) if user is not None else ""
