@@ -29,6 +29,7 @@ from diagnosis.models import (
     Prediction,
     Radiograph,
     Report,
+    ReportedFinding,
     Study,
 )
 from patients.models import BreakGlass, Clinic, Membership, Patient, PatientIdentifier, User
@@ -56,7 +57,10 @@ def user_make(role: str = "", clinic: Clinic | None = None, *, username: str = "
 
 
 def membership_make(user: User, clinic: Clinic, role: str, **fields: Any) -> Membership:
-    """A membership that began yesterday and has no end, unless told otherwise."""
+    """A membership that began yesterday and has no end, unless told otherwise; a radiologist's with a number to sign
+    with."""
+    if role == "radiologist":
+        fields.setdefault("registration_number", "MCI-4711")
     fields.setdefault("valid_from", timezone.now() - timedelta(days=1))
     return Membership.objects.create(user=user, clinic=clinic, role=role, **fields)
 
@@ -198,5 +202,14 @@ def predicted_film_make(study: Study, **fields: Any) -> Prediction:
 
 def report_make(study: Study, author: User, status: str = "final", **fields: Any) -> Report:
     """A report; signed by its author when `status` is final or amended."""
-    signed = {"signed_by": author, "signed_at": timezone.now()} if status in ("final", "amended") else {}
-    return Report.objects.create(study=study, author=author, status=status, **(signed | fields))
+    now = timezone.now()
+    signature = {"signed_by": author, "signed_at": now, "registration_number": "MCI-4711"}
+    facts = {"preliminary": {"preliminary_at": now}, "final": signature, "amended": signature}
+    return Report.objects.create(study=study, author=author, status=status, **(facts.get(status, {}) | fields))
+
+
+def decision_make(report: Report, label: str, verdict: str = "added", **fields: Any) -> ReportedFinding:
+    """What the report's author decided on a label."""
+    return ReportedFinding.objects.create(
+        report=report, label=label, verdict=verdict, **({"decided_by": report.author} | fields)
+    )

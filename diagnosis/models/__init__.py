@@ -7,12 +7,13 @@ from diagnosis.models.job import Job
 from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
 from diagnosis.models.radiograph import Radiograph
-from diagnosis.models.report import Report
+from diagnosis.models.report import FirstImpression, Report, ReportedFinding
 from diagnosis.models.study import Study, UploadKey
 from diagnosis.models.worker import Tally, Worker
 
 __all__ = [
     "Finding",
+    "FirstImpression",
     "Job",
     "ModelChange",
     "ModelVersion",
@@ -20,6 +21,7 @@ __all__ = [
     "Prediction",
     "Radiograph",
     "Report",
+    "ReportedFinding",
     "Study",
     "Tally",
     "UploadKey",

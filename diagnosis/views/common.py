@@ -1,6 +1,6 @@
 """What every page that shows films needs: each film with its state in words and what this person may do.
 
-May import: `diagnosis.selectors`, `diagnosis.monitoring`, `diagnosis.wording`, `patients.access`.
+May import: `diagnosis.selectors`, `diagnosis.reports`, `diagnosis.monitoring`, `diagnosis.wording`, `patients.access`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 from django.utils import timezone
 
 from diagnosis import monitoring, selectors
-from diagnosis.models import Finding, ModelVersion, Prediction, Radiograph, Study
+from diagnosis.models import Finding, Prediction, Radiograph, Study
+from diagnosis.reports import foremost
 from diagnosis.wording import NORMAL, QueueView, film_status, headline, no_worker_sentence
 from patients import access
 from patients.access import Action
@@ -43,7 +44,7 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     for film in films:
         hidden = selectors.results_hidden_reason(film)
         film.status = film_status(film, hidden=hidden, queue=queue)
-        film.prediction = _foremost(film.shown_predictions)
+        film.prediction = foremost(film.shown_predictions)
         film.others = [each for each in film.shown_predictions if each is not film.prediction]
         findings = _findings_in_order(film.prediction) if film.prediction else []
         film.findings, film.quiet_findings = _folded(findings)
@@ -54,12 +55,6 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
         (kind, title) for kind, title in QUEUES if system["queues"][kind]["queued"] + system["queues"][kind]["running"]
     ]
     return system | {"no_worker": no_worker_sentence(queue.alive), "busy": busy}
-
-
-def _foremost(predictions: list[Prediction]) -> Prediction | None:
-    """The active model speaks first; retired ones are looked up."""
-    active = (each for each in predictions if each.model_version.status == ModelVersion.Status.ACTIVE)
-    return next(active, predictions[0] if predictions else None)
 
 
 def _findings_in_order(prediction: Prediction) -> list[Finding]:

@@ -10,7 +10,16 @@ from django.db.models import Q
 from django.http import HttpResponse
 
 from diagnosis import querysets as diagnosis_querysets
-from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study
+from diagnosis.models import (
+    Finding,
+    FirstImpression,
+    Job,
+    Prediction,
+    Radiograph,
+    Report,
+    ReportedFinding,
+    Study,
+)
 from patients import access
 from patients import querysets as patients_querysets
 from patients.models import Clinic, Patient, PatientIdentifier
@@ -39,6 +48,8 @@ TO_CLINIC = {
     Prediction: "radiograph__clinic",
     Finding: "prediction__radiograph__clinic",
     Report: "study__clinic",
+    ReportedFinding: "report__study__clinic",
+    FirstImpression: "study__clinic",
 }
 
 
