@@ -67,6 +67,7 @@ CODES |= {
     "report_amended": ErrorCode(
         409, "Amended already", "This report is amended already, or an amendment of it is being written."
     ),
+    "reason_missing": ErrorCode(409, "Reason missing", "Say why the report is amended."),
     "decision_missing": ErrorCode(
         409, "Findings undecided", "Accept or reject what the model reports first: {findings}."
     ),

@@ -150,8 +150,10 @@ class ModelVersionQuerySet(models.QuerySet):
 
 class ReportQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        """Who writes reports sees every report of the clinic; others whom the matrix names see signed ones only."""
-        return self.filter(self._drafts(user) | study_scope(user, Action.REPORT_VIEW, "study") & Q(status__in=SIGNED))
+        """Who writes reports sees every report of the clinic, drafts after reading first where that is asked for;
+        others whom the matrix names see signed ones only."""
+        written = self._drafts(user) & ~reads_first(user, "study")
+        return self.filter(written | study_scope(user, Action.REPORT_VIEW, "study") & Q(status__in=SIGNED))
 
     def status_visible_to(self, user: User) -> Self:
         """The reports that count for the status of a study which the user may follow; not what they say."""

@@ -129,3 +129,42 @@ def versions_read(*, user: User, study: Study) -> list[Report]:
     """The signed reports of a study that the user may read, the one in force first."""
     reports = Report.objects.visible_to(user).filter(study=study, status__in=SIGNED)
     return list(reports.select_related("signed_by").order_by("-signed_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRow:
+    """One label of a signed report: the model's numbers, if it knows the label, and what the reader made of them."""
+
+    title: str
+    finding: Finding | None
+    said: str
+
+
+def machine_read(*, user: User, report: Report) -> list[MachineRow]:
+    """The model's opinion as it lay before the signer; empty for who may not see it. Three queries."""
+    decisions = (
+        ReportedFinding.objects.visible_to(user)
+        .filter(report=report)
+        .select_related("finding__prediction__model_version")
+    )
+    rows = [MachineRow(_title_of(each), each.finding, _SAID[each.verdict](each)) for each in decisions]
+    return sorted(rows, key=lambda row: _strength(row.finding) if row.finding else (True, 1.0, row.title))
+
+
+_SAID: dict[str, Any] = {
+    ReportedFinding.Verdict.ACCEPTED: lambda each: "agrees",
+    ReportedFinding.Verdict.REJECTED: lambda each: f"disagrees: {each.get_reason_display().lower()}",
+    ReportedFinding.Verdict.ADDED: lambda each: "sees it, the model does not",
+    ReportedFinding.Verdict.ABSENT: lambda each: "does not see it either",
+}
+
+
+def _title_of(decision: ReportedFinding) -> str:
+    finding = decision.finding
+    titles = {decision.label: label_title(finding.prediction.model_version, decision.label)} if finding else {}
+    return finding_title(decision.label, titles)
+
+
+def models_of(rows: Iterable[MachineRow]) -> list[ModelVersion]:
+    """The model versions that spoke in these rows."""
+    return sorted({row.finding.prediction.model_version for row in rows if row.finding}, key=str)

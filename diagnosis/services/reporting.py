@@ -19,7 +19,7 @@ from patients.access import Action
 from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.models import Clinic, User
-from patients.text import clean_lines, required_text
+from patients.text import clean_lines, clean_text
 
 FINDINGS_LIMIT, IMPRESSION_LIMIT, REASON_LIMIT = 10_000, 2_000, 500
 Verdict, Status = ReportedFinding.Verdict, Report.Status
@@ -27,23 +27,24 @@ LIVE = (Status.DRAFT, Status.PRELIMINARY)
 
 
 @transaction.atomic
-def first_impression_save(*, user: User, study: Study, text: str) -> None:
+def first_impression_save(*, user: User, study: Study, text: str) -> FirstImpression:
     """Keep what the reader thinks before the model's answer is shown to them; the first one stays, and it begins the
-    draft's impression. Raises `permission_denied`, `impression_missing`, `invalid_text`."""
+    draft's impression. Answers with the one that is kept. Raises `permission_denied`, `impression_missing`,
+    `invalid_text`."""
     access.require_at(user, Action.REPORT_WRITE, study.clinic)
     text = clean_lines(text, field="impression", limit=IMPRESSION_LIMIT)
     if not text:
         raise ApplicationError("impression_missing")
-    _, first = FirstImpression.objects.get_or_create(study=study, reader=user, defaults={"text": text})
+    kept, first = FirstImpression.objects.get_or_create(study=study, reader=user, defaults={"text": text})
     if not first:
-        return
+        return kept
     audit_record(user=user, verb="first_impression", target=study, clinic=study.clinic, patient=study.patient)
-    if study.reports.filter(status__in=SIGNED).exists():
-        return
-    report = _locked(user, draft_open(user=user, study=study))
-    if not report.impression:
-        report.impression = text
-        _store(user, report, "update")
+    if not study.reports.filter(status__in=SIGNED).exists():
+        report = _locked(user, draft_open(user=user, study=study))
+        if not report.impression:
+            report.impression = text
+            _store(user, report, "update")
+    return kept
 
 
 @transaction.atomic
@@ -175,12 +176,14 @@ def report_sign(*, user: User, report: Report, version: int) -> Report:
 def report_amend(*, user: User, report: Report, reason: str) -> Report:
     """Begin an amendment: a draft that starts from the signed report and supersedes it once it is signed itself.
 
-    Raises `not_found`, `permission_denied`, `report_not_signed`, `report_amended`, `invalid_text`, `invalid_input`.
+    Raises `not_found`, `permission_denied`, `report_not_signed`, `report_amended`, `reason_missing`, `invalid_text`.
     """
     report = _locked(user, report)
-    reason = required_text(reason, field="reason", limit=REASON_LIMIT)
+    reason = clean_text(reason, field="reason", limit=REASON_LIMIT)
     if not report.is_signed:
         raise ApplicationError("report_not_signed")
+    if not reason:
+        raise ApplicationError("reason_missing")
     copied = ("study", "findings_text", "drafted_text", "impression")
     try:
         with transaction.atomic():

@@ -341,7 +341,7 @@ def test_only_the_signed_report_in_force_is_amended(draft, radiologist):
     amend = {"user": radiologist, "report": draft}
     assert code_of(lambda: reporting.report_amend(reason="x", **amend)) == "report_not_signed"
     signed(draft, radiologist)
-    assert code_of(lambda: reporting.report_amend(reason=" ", **amend)) == "invalid_input"
+    assert code_of(lambda: reporting.report_amend(reason=" ", **amend)) == "reason_missing"
     reporting.report_amend(reason="x", **amend)
     assert code_of(lambda: reporting.report_amend(reason="y", **amend)) == "report_amended"
 
@@ -378,7 +378,7 @@ def test_one_readers_impression_does_not_open_the_answer_for_another(study, pred
     assert not Prediction.objects.visible_to(colleague).exists()
     draft = Report.objects.get()
     late = {"user": colleague, "report": draft, "version": draft.version}
-    assert code_of(lambda: reporting.report_sign(**late)) == "first_impression_needed"
+    assert code_of(lambda: reporting.report_sign(**late)) == "not_found", "what a colleague drafted tells the answer"
 
 
 def test_a_first_impression_stays_the_first(study, prediction, radiologist, clinic):
