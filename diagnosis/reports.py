@@ -154,7 +154,7 @@ def machine_read(*, user: User, report: Report) -> list[MachineRow]:
 _SAID: dict[str, Any] = {
     ReportedFinding.Verdict.ACCEPTED: lambda each: "agrees",
     ReportedFinding.Verdict.REJECTED: lambda each: f"disagrees: {each.get_reason_display().lower()}",
-    ReportedFinding.Verdict.ADDED: lambda each: "sees it, the model does not",
+    ReportedFinding.Verdict.ADDED: lambda each: "sees it, the model does not" if each.finding else "sees it",
     ReportedFinding.Verdict.ABSENT: lambda each: "does not see it either",
 }
 

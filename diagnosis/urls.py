@@ -21,6 +21,7 @@ urlpatterns = [
     path("studies/<uuid:study_id>/read/preliminary/", never_cache(reporting.preliminary), name="report_preliminary"),
     path("studies/<uuid:study_id>/read/sign/", never_cache(reporting.sign), name="report_sign"),
     path("studies/<uuid:study_id>/report/", never_cache(reporting.report), name="report"),
+    path("studies/<uuid:study_id>/report/pdf/", never_cache(reporting.report_print), name="report_pdf"),
     path("studies/<uuid:study_id>/report/amend/", never_cache(reporting.amend), name="report_amend"),
     path("audit/patients/<uuid:patient_id>/history/", never_cache(history.patient_history), name="patient_history"),
     path("audit/studies/<uuid:study_id>/history/", never_cache(history.study_history), name="study_history"),

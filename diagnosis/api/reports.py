@@ -268,6 +268,9 @@ class ReportViewSet(RecordedViewSet):
 
 
 def _study(request: Request, id: Any) -> Study:
+    """The study that somebody who writes reports names."""
+    if not access.clinic_ids(request.user, access.Action.REPORT_WRITE).exists():
+        raise ApplicationError("permission_denied")
     studies = Study.objects.select_related("clinic", "patient")
     return access.get_visible(studies, request.user, pk=id)
 

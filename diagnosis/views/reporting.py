@@ -2,7 +2,8 @@
 
 Everything on the page is one form. Each part is sent by itself through htmx and answered with the fragment that
 changes; without scripts the whole form is sent and the page comes back.
-May import: Django, `diagnosis.selectors`, `.reports`, `.services.reporting`, `.forms`, `.views.common`, `patients`.
+May import: Django, `diagnosis.selectors`, `.reports`, `.services.reporting`, `.forms`, `.sheet`, `.pdf`,
+`.views.common`, `patients`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnosis import reports, selectors
 from diagnosis.forms import ReportForm
 from diagnosis.models import Report, ReportedFinding, Study
+from diagnosis.pdf import report_pdf
 from diagnosis.services import reporting
+from diagnosis.sheet import sheet_of
 from diagnosis.views.common import films_context
 from patients import access
 from patients.access import Action
@@ -114,6 +117,20 @@ def report(request: HttpRequest, study_id: UUID) -> HttpResponse:
     return _report_page(request, _study_reported(request.user, study_id))
 
 
+@require_safe
+def report_print(request: HttpRequest, study_id: UUID) -> HttpResponse:
+    """The signed report in force as a PDF. `not_found` before the signature."""
+    study = _study_reported(request.user, study_id)
+    signed = next(iter(reports.versions_read(user=request.user, study=study)), None)
+    if signed is None:
+        raise ApplicationError("not_found")
+    sheet = sheet_of(study, signed, reports.machine_read(user=request.user, report=signed))
+    audit_record(user=request.user, verb="export", target=signed, clinic=study.clinic, patient=study.patient)
+    response = HttpResponse(report_pdf(sheet), content_type="application/pdf")
+    response["Content-Disposition"] = f'inline; filename="report-{str(signed.pk)[:8]}.pdf"'
+    return response
+
+
 @require_POST
 def amend(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """Begin an amendment of the signed report."""
@@ -197,6 +214,7 @@ def _draft_context(user: User, study: Study, **more: Any) -> dict[str, Any]:
     return {
         "study": study,
         "draft": study.draft,
+        "reported": any(answer.is_positive for answer in answers),
         "speaking": speaking,
         "quiet": [answer for answer in answers if answer not in speaking],
         "addable": reports.addable(answers),
