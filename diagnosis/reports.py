@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
@@ -122,7 +123,8 @@ def prior_read(*, user: User, study: Study) -> Prior | None:
     report: Any = priors_read(user=user, study=study).prefetch_related("decisions").first()
     if report is None:
         return None
-    return Prior(report.day.date(), {each.label: each.is_present for each in report.decisions.all()})
+    day = report.day.astimezone(ZoneInfo(study.clinic.time_zone)).date()
+    return Prior(day, {each.label: each.is_present for each in report.decisions.all()})
 
 
 def versions_read(*, user: User, study: Study) -> list[Report]:

@@ -229,7 +229,8 @@ def _draft_context(user: User, study: Study, **more: Any) -> dict[str, Any]:
 def _study_reported(user: User, study_id: UUID) -> Study:
     """The study, for whom its signed report is; `permission_denied` for who only follows it."""
     study = selectors.study_read(user=user, study_id=study_id)
-    if not Study.objects.report_visible_to(user).filter(pk=study.pk).exists():
+    readable = Study.objects.report_visible_to(user).filter(pk=study.pk).exists()
+    if not (readable and study.patient_visible):
         raise ApplicationError("permission_denied")
     return study
 
