@@ -51,7 +51,10 @@ def demo_create() -> list[tuple[str, str]]:
     passwords = [(name, _password()) for name in names]
     people = {name: _person(name, password) for name, password in passwords}
     for role in Role.of_people():
-        Membership.objects.create(user=people[role.value], clinic=clinics[FIRST_CLINIC], role=role)
+        number = "DEMO-0001" if role == Role.RADIOLOGIST else ""
+        Membership.objects.create(
+            user=people[role.value], clinic=clinics[FIRST_CLINIC], role=role, registration_number=number
+        )
     Membership.objects.create(user=people[SECOND_OPERATOR], clinic=clinics[SECOND_CLINIC], role=Role.OPERATOR)
     operators = {FIRST_CLINIC: people["operator"], SECOND_CLINIC: people[SECOND_OPERATOR]}
     for code, name, birth_year, sex, mrn, device_id in PATIENTS:

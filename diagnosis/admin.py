@@ -241,7 +241,7 @@ class ReportAdmin(FlowAdmin):
     list_display = ("__str__", "patient", "at_clinic", "status", "author", "signed_by", "signed_at")
     list_filter = ("status", "study__clinic")
     date_hierarchy = "created_at"
-    exclude = ("findings", "findings_text", "impression")
+    exclude = ("findings_text", "drafted_text", "impression", "amendment_reason")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Report]:
         return super().get_queryset(request).select_related("author", "signed_by", "supersedes")

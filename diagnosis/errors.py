@@ -59,4 +59,32 @@ CODES |= {
         409, "Being read", "{who} has been reading this study since {since}. Talk to them before you take it over."
     ),
     "reading_closed": ErrorCode(409, "Already read", "A report of this study is signed. There is nothing to claim."),
+    # reports
+    "stale_page": ErrorCode(
+        412, "Changed meanwhile", "Somebody changed this report since you opened it. Nothing was saved; open it again."
+    ),
+    "version_required": ErrorCode(
+        428, "Version missing", "Say which version you change: send the report's version as If-Match."
+    ),
+    "report_signed": ErrorCode(409, "Report signed", "This report is signed and cannot be changed. Amend it instead."),
+    "report_not_signed": ErrorCode(409, "Not signed", "Only a signed report can be amended; this one can be changed."),
+    "report_amended": ErrorCode(
+        409, "Amended already", "This report is amended already, or an amendment of it is being written."
+    ),
+    "reason_missing": ErrorCode(409, "Reason missing", "Say why the report is amended."),
+    "decision_missing": ErrorCode(
+        409, "Findings undecided", "Accept or reject what the model reports first: {findings}."
+    ),
+    "impression_missing": ErrorCode(409, "No impression", "A report needs an impression."),
+    "registration_missing": ErrorCode(
+        409,
+        "Registration number missing",
+        "Only a registered doctor signs. The clinic administrator enters your registration number under People.",
+    ),
+    "finding_unknown": ErrorCode(
+        422, "Unknown finding", "{label} is neither a finding that the model reports here nor one that can be added."
+    ),
+    "first_impression_needed": ErrorCode(
+        409, "Read first", "Save your own first impression; the model's answer is shown afterwards."
+    ),
 }

@@ -128,3 +128,12 @@ class WorklistForm(StyledForm):
         self.fields["clinic"].queryset = clinics
         if len(clinics) < 2:
             del self.fields["clinic"]
+
+
+class ReportForm(forms.Form):
+    """What the reading page sends along with every change: the draft and version it shows, and the texts."""
+
+    report = forms.UUIDField(required=False)
+    version = forms.IntegerField(min_value=0, max_value=2**31 - 1)
+    findings_text = forms.CharField(required=False, strip=False)
+    impression = forms.CharField(required=False, strip=False)

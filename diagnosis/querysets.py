@@ -39,7 +39,22 @@ def study_scope(user: User, action: Action, study: str = "", *, as_if_signed: bo
         scope |= _own(user, clinics(Reach.OWN), prefix)
     if Reach.OWN_SIGNED in reaches:
         scope |= _own(user, clinics(Reach.OWN_SIGNED), prefix) & signed
+    if action == Action.PREDICTION_VIEW and not as_if_signed:
+        scope &= ~reads_first(user, study)
     return scope
+
+
+def reads_first(user: User, study: str = "") -> Q:
+    """Rows of studies whose model's answer this reader is not shown yet: at a clinic that has films read first, before
+    the reader's first impression is saved and before a report is signed."""
+    from diagnosis.models import FirstImpression
+
+    prefix = f"{study}__" if study else ""
+    reads_here = Q(
+        **{f"{prefix}clinic__read_first": True, f"{prefix}clinic__in": access.clinic_ids(user, Action.REPORT_WRITE)}
+    )
+    impressions = FirstImpression.objects.filter(reader=user.pk).order_by().values("study_id")
+    return reads_here & ~Q(**{f"{prefix}id__in": impressions}) & ~_signed(prefix)
 
 
 def _assigned(user: User, clinics: models.QuerySet, prefix: str) -> Q:
@@ -74,6 +89,10 @@ class StudyQuerySet(models.QuerySet):
         """Each study with `patient_visible`: may this user be shown whose it is?"""
         return self.annotate(patient_visible=holds(patient_scope(user, "patient")))
 
+    def report_visible_to(self, user: User) -> Self:
+        """Studies whose report, once it is signed, the user may read."""
+        return self.filter(study_scope(user, Action.REPORT_VIEW))
+
 
 class RadiographQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
@@ -85,7 +104,7 @@ class RadiographQuerySet(models.QuerySet):
 
     def with_rights(self, user: User) -> Self:
         """Each film with `patient_visible`, `image_visible` and `results_visible`: what this user may be shown of it,
-        and `results_awaited`: may they be shown once a report is signed?
+        `results_awaited`: may they be shown once a report is signed? and `reads_first`: is the user to read before?
 
         Asked row by row of the joined study; as subqueries over all films they would cost more than the page.
         """
@@ -94,6 +113,7 @@ class RadiographQuerySet(models.QuerySet):
             image_visible=holds(study_scope(user, Action.IMAGE_VIEW, "study")),
             results_visible=holds(study_scope(user, Action.PREDICTION_VIEW, "study")),
             results_awaited=holds(study_scope(user, Action.PREDICTION_VIEW, "study", as_if_signed=True)),
+            reads_first=holds(reads_first(user, "study")),
         )
 
 
@@ -140,8 +160,10 @@ class ReadingQuerySet(models.QuerySet):
 
 class ReportQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
-        """Who writes reports sees every report of the clinic; others whom the matrix names see signed ones only."""
-        return self.filter(self._drafts(user) | study_scope(user, Action.REPORT_VIEW, "study") & Q(status__in=SIGNED))
+        """Who writes reports sees every report of the clinic, drafts after reading first where that is asked for;
+        others whom the matrix names see signed ones only."""
+        written = self._drafts(user) & ~reads_first(user, "study")
+        return self.filter(written | study_scope(user, Action.REPORT_VIEW, "study") & Q(status__in=SIGNED))
 
     def status_visible_to(self, user: User) -> Self:
         """The reports that count for the status of a study which the user may follow; not what they say."""
@@ -150,3 +172,18 @@ class ReportQuerySet(models.QuerySet):
     @staticmethod
     def _drafts(user: User) -> Q:
         return Q(study__clinic__in=access.clinic_ids(user, Action.REPORT_WRITE))
+
+
+class ReportedFindingQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of reports that the user may read. They tell what the model said, so that has to be visible as well."""
+        from diagnosis.models import Report
+
+        reports = Report.objects.visible_to(user).order_by().values("id")
+        return self.filter(study_scope(user, Action.PREDICTION_VIEW, "report__study"), report__in=reports)
+
+
+class FirstImpressionQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Who writes reports at the clinic sees their own; others would no longer read first."""
+        return self.filter(reader=user.pk, study__clinic__in=access.clinic_ids(user, Action.REPORT_WRITE))

@@ -25,6 +25,10 @@ _OF_OWN_PATIENT = (
 _OF_OWN_STUDY = f"{OF_OWN_CLINIC} AND {_STUDY} AND s.clinic_id = {{table}}.clinic_id)"
 _AT_OWN_STUDY = f"{_STUDY} AND {_AT_CLINICS % 's'})"
 _AT_OWN_FILM = f"{_FILM} AND {_AT_CLINICS % 'r'})"
+_REPORT = "EXISTS (SELECT FROM diagnosis_report d WHERE d.id = {table}.report_id"
+_AT_OWN_REPORT = (
+    f"{_REPORT} AND EXISTS (SELECT FROM diagnosis_study s WHERE s.id = d.study_id AND {_AT_CLINICS % 's'}))"
+)
 
 _BY_THE_PERSON = "{table}.user_id = (SELECT cxr_person())"
 _OWN_KEY = f"{_BY_THE_PERSON} AND {OF_OWN_CLINIC}"
@@ -69,6 +73,10 @@ RULES: dict[str, Rows] = {
     # What closes it is the signature, in whoever's name that is written.
     "diagnosis.Reading": Rows(select=OF_READ_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
     "diagnosis.Report": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY, update=_AT_OWN_STUDY),
+    "diagnosis.ReportedFinding": Rows(
+        select=f"{_REPORT})", insert=_AT_OWN_REPORT, update=_AT_OWN_REPORT, delete=_AT_OWN_REPORT
+    ),
+    "diagnosis.FirstImpression": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY),
     "diagnosis.UploadKey": Rows(select=_OWN_KEY, insert=_OWN_KEY, delete=SYSTEM_ONLY),
 }
 

@@ -31,6 +31,7 @@ from patients.models import Clinic, Membership, Patient, User
 #: What is said where a film may be seen and its result may not.
 RESULTS_HIDDEN = {
     "unsigned": "The result is shown once a radiologist has signed the report.",
+    "read_first": "The model's answer is shown once you have saved your first impression.",
     "role": "Your role does not show results at this clinic.",
 }
 
@@ -64,25 +65,33 @@ def studies_read(user: User) -> QuerySet[Study]:
     """Studies the user may see, newest first: five queries in all.
 
     Each has `patient_visible`, `report_status` (of the newest report, else `unread`; drafts count only for those who
-    write reports) and `films` (as `radiographs_read`, oldest first).
+    write reports), `report_id` (of the signed report in force that the user may read, or None) and `films` (as
+    `radiographs_read`, oldest first).
     """
     films = radiographs_read(user).order_by("created_at", "id")
     reports = Report.objects.status_visible_to(user).filter(study=OuterRef("pk")).order_by("-created_at")
+    signed = Report.objects.visible_to(user).filter(study=OuterRef("pk"), status__in=SIGNED).order_by("-created_at")
     return (
         Study.objects.visible_to(user)
         .select_related("patient__clinic", "clinic", "referring_doctor")
         .with_rights(user)
-        .annotate(report_status=Coalesce(Subquery(reports.values("status")[:1]), Value("unread")))
+        .annotate(
+            report_status=Coalesce(Subquery(reports.values("status")[:1]), Value("unread")),
+            report_id=Subquery(signed.values("pk")[:1]),
+        )
         .prefetch_related(Prefetch("radiographs", films, to_attr="films"))
     )
 
 
 def study_read(*, user: User, study_id: object) -> Study:
-    """One study with `films`, `report` (the newest the user may see, or None) and `signature` (the newest signed one,
-    for who signed it and when, or None). Raises `not_found`."""
+    """One study with `films`, `report` (the signed one in force) and `draft` (being written), each None where there is
+    none that the user may see, and `signature` (the newest signed one, for who signed it and when, or None). Raises
+    `not_found`."""
     study = access.get_visible(studies_read(user), user, pk=study_id)
     study.signature = signatures(user, [study.pk]).get(study.pk)
-    study.report = Report.objects.visible_to(user).filter(study=study).select_related("signed_by").first()
+    reports = list(Report.objects.visible_to(user).filter(study=study).select_related("signed_by", "author"))
+    study.report = next((report for report in reports if report.is_signed), None)
+    study.draft = next((report for report in reports if not report.is_signed), None)
     return study
 
 
@@ -93,10 +102,12 @@ def signatures(user: User, studies: Iterable[UUID]) -> dict[UUID, Report]:
     return {report.study_id: report for report in signed.select_related("signed_by").order_by("signed_at")}
 
 
-def results_hidden_reason(radiograph: Radiograph) -> str:
+def results_hidden_reason(radiograph: Any) -> str:
     """A key of `RESULTS_HIDDEN`, or empty where the user of `with_rights` may see the results of this film."""
     if radiograph.results_visible:
         return ""
+    if radiograph.reads_first:
+        return "read_first"
     return "unsigned" if radiograph.results_awaited else "role"
 
 
@@ -230,7 +241,7 @@ def _report_statuses(user: User, patient: Patient) -> dict[UUID, str]:
     return dict(reports.values_list("study_id", "status"))
 
 
-def _history_entry(finding: Finding, statuses: Mapping[UUID, str]) -> dict[str, Any]:
+def _history_entry(finding: Any, statuses: Mapping[UUID, str]) -> dict[str, Any]:
     prediction = finding.prediction
     model, radiograph = prediction.model_version, prediction.radiograph
     return {

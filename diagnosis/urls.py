@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, send, system, worklist
+from diagnosis.views import films, history, images, models, reporting, send, system, worklist
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -20,6 +20,15 @@ urlpatterns = [
     path("patients/<uuid:patient_id>/", never_cache(films.patient_detail), name="patient_detail"),
     path("studies/<uuid:study_id>/", never_cache(films.study_detail), name="study_detail"),
     path("studies/<uuid:study_id>/status/", never_cache(films.study_status), name="study_status"),
+    path("studies/<uuid:study_id>/read/", never_cache(reporting.read), name="read"),
+    path("studies/<uuid:study_id>/read/first/", never_cache(reporting.first), name="read_first"),
+    path("studies/<uuid:study_id>/read/decide/", never_cache(reporting.decide), name="report_decide"),
+    path("studies/<uuid:study_id>/read/draft/", never_cache(reporting.draft_again), name="report_draft_again"),
+    path("studies/<uuid:study_id>/read/preliminary/", never_cache(reporting.preliminary), name="report_preliminary"),
+    path("studies/<uuid:study_id>/read/sign/", never_cache(reporting.sign), name="report_sign"),
+    path("studies/<uuid:study_id>/report/", never_cache(reporting.report), name="report"),
+    path("studies/<uuid:study_id>/report/pdf/", never_cache(reporting.report_print), name="report_pdf"),
+    path("studies/<uuid:study_id>/report/amend/", never_cache(reporting.amend), name="report_amend"),
     path("audit/patients/<uuid:patient_id>/history/", never_cache(history.patient_history), name="patient_history"),
     path("audit/studies/<uuid:study_id>/history/", never_cache(history.study_history), name="study_history"),
     path("jobs/<uuid:job_id>/retry/", films.job_retry, name="job_retry"),

@@ -17,7 +17,12 @@ from patients.history import History
 from patients.models import PatientIdentifier, User
 
 #: The doctor's and the model's words about a patient: that they changed is told, what they said is not.
-CLINICAL = frozenset({"indication", "findings", "findings_text", "impression", "quality", "warnings", "message"})
+CLINICAL = frozenset(
+    {
+        *("indication", "quality", "warnings", "message"),
+        *("findings_text", "drafted_text", "impression", "amendment_reason", "label", "verdict", "reason"),
+    }
+)
 _DONE = {"insert": "added", "update": "changed", "delete": "removed", "found": "there when the history began, noted"}
 _OUTSIDE = "somebody outside the application"
 _WHAT = {"patient": "Record", "radiograph": "Film"}

@@ -49,6 +49,12 @@ class RolesForm(RefusableForm):
         widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
         error_messages={"required": "Choose at least one role."},
     )
+    registration_number = LineField(
+        limit=64,
+        required=False,
+        label="Registration number",
+        help_text="Of the medical register. A radiologist needs it to sign reports, and it stands on them.",
+    )
 
 
 class PersonForm(RolesForm):
@@ -61,7 +67,7 @@ class PersonForm(RolesForm):
     username = LineField(limit=150, label="Username", help_text="With which they sign in. It cannot be changed later.")
     email = LineField(limit=254, label="E-mail", required=False)
 
-    field_order = ("clinic", "first_name", "last_name", "username", "email", "roles")
+    field_order = ("clinic", "first_name", "last_name", "username", "email", "roles", "registration_number")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

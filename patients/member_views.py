@@ -33,7 +33,7 @@ from patients.members import (
     person_remove,
     roles_set,
 )
-from patients.models import Clinic, User
+from patients.models import Clinic, Role, User
 from patients.stepup import recent_sign_in_required
 
 
@@ -74,7 +74,9 @@ def person_detail(request: HttpRequest, clinic_id: UUID, person_id: int) -> Http
     clinic = clinic_managed(user=request.user, clinic_id=clinic_id, action=Action.MEMBER_MANAGE)
     person = _one(people_of(clinic), person_id)
     held = [membership.role for membership in person.held]
-    form = RolesForm(request.POST if request.method == "POST" else None, initial={"roles": held})
+    number = next((each.registration_number for each in person.held if each.role == Role.RADIOLOGIST), "")
+    initial = {"roles": held, "registration_number": number}
+    form = RolesForm(request.POST if request.method == "POST" else None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             roles_set(user=request.user, clinic=clinic, person=person, **form.cleaned_data)

@@ -72,9 +72,18 @@ def _users_with(memberships: QuerySet[Membership], holds_now: QuerySet[Membershi
 
 @transaction.atomic
 def person_add(
-    *, user: User, clinic: Clinic, username: str, first_name: str, last_name: str, email: str, roles: Collection[str]
+    *,
+    user: User,
+    clinic: Clinic,
+    username: str,
+    first_name: str,
+    last_name: str,
+    email: str,
+    roles: Collection[str],
+    registration_number: str = "",
 ) -> User:
-    """A new person of the clinic, who cannot sign in before using the link of `link_make`.
+    """A new person of the clinic, who cannot sign in before using the link of `link_make`. A radiologist signs reports
+    with the `registration_number`.
 
     Raises `permission_denied`, `invalid_text`, `invalid_input` and `username_taken`.
     """
@@ -88,15 +97,17 @@ def person_add(
     )
     _user_store(person)
     _roles_hold(clinic, person, _roles(roles))
-    audit_record(
-        user=user, verb="create", target=person, clinic=clinic, changes={"roles": ["", ", ".join(sorted(roles))]}
-    )
+    changes = {"roles": ["", ", ".join(sorted(roles))]} | _registration_set(clinic, person, registration_number)
+    audit_record(user=user, verb="create", target=person, clinic=clinic, changes=changes)
     return person
 
 
 @transaction.atomic
-def roles_set(*, user: User, clinic: Clinic, person: User, roles: Collection[str]) -> None:
-    """What the person is at this clinic from now on. Somebody who had left is back, and needs a new link.
+def roles_set(
+    *, user: User, clinic: Clinic, person: User, roles: Collection[str], registration_number: str | None = None
+) -> None:
+    """What the person is at this clinic from now on, and the number with which a radiologist signs (None: as it is).
+    Somebody who had left is back, and needs a new link.
 
     Raises `permission_denied` for oneself and for system administrators, `not_found` for strangers, `invalid_input`
     without a role, `account_deactivated` where a system administrator has shut the account.
@@ -109,12 +120,14 @@ def roles_set(*, user: User, clinic: Clinic, person: User, roles: Collection[str
         person.is_active = True
         person.save(update_fields=["is_active"])
     before = _roles_held(clinic, person)
-    if before == wanted:
-        return
-    _end(clinic, person, before - wanted)
-    _roles_hold(clinic, person, wanted - before)
-    changes = {"roles": [", ".join(sorted(before)), ", ".join(sorted(wanted))]}
-    audit_record(user=user, verb="update", target=person, clinic=clinic, changes=changes)
+    changes = {}
+    if before != wanted:
+        _end(clinic, person, before - wanted)
+        _roles_hold(clinic, person, wanted - before)
+        changes = {"roles": [", ".join(sorted(before)), ", ".join(sorted(wanted))]}
+    changes |= _registration_set(clinic, person, registration_number)
+    if changes:
+        audit_record(user=user, verb="update", target=person, clinic=clinic, changes=changes)
 
 
 @transaction.atomic
@@ -231,6 +244,19 @@ def _roles_hold(clinic: Clinic, person: User, roles: Collection[str]) -> None:
         Membership.objects.update_or_create(
             user=person, clinic=clinic, role=role, defaults={"valid_from": timezone.now(), "valid_to": None}
         )
+
+
+def _registration_set(clinic: Clinic, person: User, number: str | None) -> dict[str, list[str]]:
+    """The change, for the audit; none for who is no radiologist here."""
+    held = access.active_memberships(person).filter(clinic=clinic, role=Role.RADIOLOGIST).first()
+    if held is None or number is None:
+        return {}
+    before = held.registration_number
+    held.registration_number = clean_text(number, field="registration_number", limit=64)
+    if held.registration_number == before:
+        return {}
+    held.save(update_fields=["registration_number"])
+    return {"registration_number": [before, held.registration_number]}
 
 
 def _end(clinic: Clinic, person: User, roles: Collection[str]) -> None:

@@ -64,6 +64,11 @@ class Clinic(models.Model):
         default=False,
         help_text="Operators and radiographers see the film and the model's answer before a radiologist has signed.",
     )
+    read_first = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Radiologists see the model's answer only after they have saved a first impression of their own.",
+    )
     privacy_contact = models.EmailField(
         blank=True,
         default="",
@@ -90,7 +95,8 @@ class Clinic(models.Model):
 class Membership(models.Model):
     """One role of one person at one clinic, from a day to a day (open when `valid_to` is empty).
 
-    `scopes` are what an API client may do beyond reading what it created; people have none.
+    `scopes` are what an API client may do beyond reading what it created; people have none. `registration_number` is
+    that of a medical register: who signs reports at the clinic needs one.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
@@ -99,6 +105,7 @@ class Membership(models.Model):
     valid_from = models.DateTimeField(default=timezone.now)
     valid_to = models.DateTimeField(null=True, blank=True)
     scopes = ArrayField(models.CharField(max_length=32), default=list, db_default=[], blank=True, editable=False)
+    registration_number = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [

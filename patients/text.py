@@ -47,6 +47,17 @@ def search_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", spaced).split())[:200].strip()
 
 
+def clean_lines(value: object, *, field: str, limit: int) -> str:
+    """As `clean_text`, of several lines: each cleaned, empty ones at both ends removed."""
+    if not isinstance(value, str) or len(value) > 4 * limit:
+        raise ApplicationError("invalid_text", field=field)
+    lines = value.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").split("\n")
+    text = "\n".join(clean_text(line, field=field, limit=limit) for line in lines).strip("\n")
+    if len(text) > limit:
+        raise ApplicationError("invalid_text", field=field)
+    return text
+
+
 def required_text(value: object, *, field: str, limit: int) -> str:
     """As `clean_text`, and `invalid_input` naming `field` where nothing is left."""
     text = clean_text(value, field=field, limit=limit)

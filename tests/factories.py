@@ -31,6 +31,7 @@ from diagnosis.models import (
     Radiograph,
     Reading,
     Report,
+    ReportedFinding,
     Study,
 )
 from diagnosis.services.reading import reading_place
@@ -59,7 +60,10 @@ def user_make(role: str = "", clinic: Clinic | None = None, *, username: str = "
 
 
 def membership_make(user: User, clinic: Clinic, role: str, **fields: Any) -> Membership:
-    """A membership that began yesterday and has no end, unless told otherwise."""
+    """A membership that began yesterday and has no end, unless told otherwise; a radiologist's with a number to sign
+    with."""
+    if role == "radiologist":
+        fields.setdefault("registration_number", "MCI-4711")
     fields.setdefault("valid_from", timezone.now() - timedelta(days=1))
     return Membership.objects.create(user=user, clinic=clinic, role=role, **fields)
 
@@ -201,8 +205,10 @@ def predicted_film_make(study: Study, **fields: Any) -> Prediction:
 
 def report_make(study: Study, author: User, status: str = "final", **fields: Any) -> Report:
     """A report; signed by its author when `status` is final or amended."""
-    signed = {"signed_by": author, "signed_at": timezone.now()} if status in ("final", "amended") else {}
-    return Report.objects.create(study=study, author=author, status=status, **(signed | fields))
+    now = timezone.now()
+    signature = {"signed_by": author, "signed_at": now, "registration_number": "MCI-4711"}
+    facts = {"preliminary": {"preliminary_at": now}, "final": signature, "amended": signature}
+    return Report.objects.create(study=study, author=author, status=status, **(facts.get(status, {}) | fields))
 
 
 def reading_make(study: Study, **fields: Any) -> Reading:
@@ -223,3 +229,10 @@ def claim_make(reading: Reading, user: User, *, minutes: float = 10) -> Reading:
     reading.claimed_by, reading.claimed_at, reading.claimed_until = user, until - timedelta(minutes=10), until
     reading.save()
     return reading
+
+
+def decision_make(report: Report, label: str, verdict: str = "added", **fields: Any) -> ReportedFinding:
+    """What the report's author decided on a label."""
+    return ReportedFinding.objects.create(
+        report=report, label=label, verdict=verdict, **({"decided_by": report.author} | fields)
+    )

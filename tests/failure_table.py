@@ -175,10 +175,11 @@ ROWS: dict[str, Row] = {
     "F26": Row(
         "two sign at once; a final report is edited",
         (
-            "tests/diagnosis/test_report_guards.py::test_f26_of_many_who_sign_the_same_draft_at_once_one_does",
-            "tests/diagnosis/test_report_guards.py::test_f26_a_final_report_cannot_be_changed",
+            "tests/diagnosis/test_reporting.py::test_f26_of_many_who_sign_one_does",
+            "tests/diagnosis/test_reporting.py::test_f26_a_signed_report_is_edited_by_nobody",
+            "tests/diagnosis/test_reporting.py::test_f26_a_final_report_cannot_be_changed_past_the_application",
+            "tests/diagnosis/test_reporting.py::test_f26_nor_can_the_decisions_in_it",
         ),
-        "the guards of the database; pages for signing do not exist yet",
     ),
     "F27": Row(
         "audit cannot be written",

@@ -16,7 +16,7 @@ from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import extend_schema_field
 
 from diagnosis import selectors
-from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Study
+from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
 
 
 class MomentField(IsoDateTimeField):
@@ -93,6 +93,17 @@ class PredictionFilter(ArrivalFilter):
 
     class Meta:
         model = Prediction
+        fields: list[str] = []
+
+
+class ReportFilter(ArrivalFilter):
+    study = UUIDFilter()
+    patient = UUIDFilter("study__patient")
+    clinic = UUIDFilter("study__clinic")
+    status = ChoiceFilter(choices=Report.Status.choices)
+
+    class Meta:
+        model = Report
         fields: list[str] = []
 
 

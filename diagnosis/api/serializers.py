@@ -191,7 +191,8 @@ class RadiographSerializer(RadiographBriefSerializer):
 
 class StudySerializer(serializers.Serializer):
     """An examination with its films. `indication` is empty for who may not see the patient's record;
-    `report_status` is that of the newest report the user may see, else `unread`."""
+    `report_status` is that of the newest report the user may see, else `unread`; `report` is the address of the signed
+    report in force, null where there is none that the user may read."""
 
     id = serializers.UUIDField()
     patient = serializers.UUIDField(source="patient_id")
@@ -202,6 +203,7 @@ class StudySerializer(serializers.Serializer):
     referring_doctor = serializers.CharField(source="referring_doctor.username", default=None, allow_null=True)
     source = serializers.CharField()
     report_status = serializers.ChoiceField(["unread", *Report.Status.values])
+    report = serializers.SerializerMethodField()
     acquired_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     radiographs = RadiographBriefSerializer(source="films", many=True)
@@ -209,6 +211,10 @@ class StudySerializer(serializers.Serializer):
 
     def get_indication(self, study: Study) -> str:
         return study.indication if study.patient_visible else ""
+
+    @extend_schema_field({"type": "string", "format": "uri", "nullable": True})
+    def get_report(self, study: Study) -> str | None:
+        return study.report_id and reverse("api:report", args=[study.report_id], request=self.context.get("request"))
 
 
 class StudySentSerializer(StudySerializer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from diagnosis.api.reads import HistoryView, ModelVersionViewSet, PredictionMapView, RadiographImageView, StatusView
+from diagnosis.api.reports import FirstImpressionView, ReportViewSet
 from diagnosis.api.views import JobViewSet, PredictionViewSet, RadiographViewSet, StudyViewSet
 from diagnosis.api.worklist import WorklistViewSet
 
@@ -28,6 +29,13 @@ urlpatterns = [
     path("predictions/", PredictionViewSet.as_view(LIST), name="prediction-list"),
     path("predictions/<str:id>/", PredictionViewSet.as_view(ONE), name="prediction"),
     path("predictions/<str:id>/map/<str:label>/", PredictionMapView.as_view(), name="prediction-map"),
+    path("first-impressions/", FirstImpressionView.as_view(), name="first-impressions"),
+    path("reports/", ReportViewSet.as_view(LIST | {"post": "create"}), name="report-list"),
+    path("reports/<str:id>/", ReportViewSet.as_view(ONE | {"patch": "partial_update"}), name="report"),
+    path("reports/<str:id>/decide/", ReportViewSet.as_view({"post": "decide"}), name="report-decide"),
+    path("reports/<str:id>/preliminary/", ReportViewSet.as_view({"post": "preliminary"}), name="report-preliminary"),
+    path("reports/<str:id>/sign/", ReportViewSet.as_view({"post": "sign"}), name="report-sign"),
+    path("reports/<str:id>/amend/", ReportViewSet.as_view({"post": "amend"}), name="report-amend"),
     path("model-versions/", ModelVersionViewSet.as_view(LIST), name="model-version-list"),
     path("model-versions/<str:id>/", ModelVersionViewSet.as_view(ONE), name="model-version"),
     path("status/", StatusView.as_view(), name="status"),

@@ -8,12 +8,13 @@ from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingP
 from diagnosis.models.prediction import Finding, Prediction
 from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.reading import Reading, SavedView
-from diagnosis.models.report import Report
+from diagnosis.models.report import FirstImpression, Report, ReportedFinding
 from diagnosis.models.study import Study, UploadKey
 from diagnosis.models.worker import Tally, Worker
 
 __all__ = [
     "Finding",
+    "FirstImpression",
     "Job",
     "ModelChange",
     "ModelVersion",
@@ -22,6 +23,7 @@ __all__ = [
     "Radiograph",
     "Reading",
     "Report",
+    "ReportedFinding",
     "SavedView",
     "Study",
     "Tally",

@@ -1,6 +1,6 @@
 """What every page that shows films needs: each film with its state in words and what this person may do.
 
-May import: `diagnosis.selectors`, `.monitoring`, `.triage`, `.wording`, `patients.access`.
+May import: `diagnosis.selectors`, `.reports`, `.monitoring`, `.triage`, `.wording`, `patients.access`.
 """
 
 from __future__ import annotations
@@ -92,5 +92,6 @@ def films_context(user: User, study: Study, films: Iterable[Radiograph]) -> dict
         "identifiers": list(study.patient.identifiers.all()) if study.patient_visible else [],
         "may_retry": access.can_at(user, Action.JOB_RETRY, study.clinic),
         "may_send": study.patient_visible and access.can_at(user, Action.STUDY_UPLOAD, study.clinic),
+        "may_read": not study.report and access.can_at(user, Action.REPORT_WRITE, study.clinic),
         "any_open": any(film.status.is_open for film in films),
     }

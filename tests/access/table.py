@@ -64,6 +64,16 @@ POST  /people/<uuid:clinic_id>/programs/<int:client_id>/token/  302  403  403  4
 POST  /people/<uuid:clinic_id>/programs/<int:client_id>/end/    302  403  403  403  403  403  302  404  403  403
 GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404  404  200
 GET   /studies/<uuid:study_id>/status/                          302  200  200  200  404  200  200  404  404  200
+GET   /studies/<uuid:study_id>/read/                            302  403  403  200  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/                            302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/first/                      302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/decide/                     302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/draft/                      302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/preliminary/                302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/sign/                       302  403  403  302  404  403  403  404  404  403
+GET   /studies/<uuid:study_id>/report/                          302  403  200  200  404  200  403  404  404  200
+GET   /studies/<uuid:study_id>/report/pdf/                      302  403  404  404  404  404  403  404  404  404
+POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  409  404  403  403  404  404  403
 POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  404  404  404  404  404
@@ -112,6 +122,15 @@ POST  /api/v1/jobs/<str:id>/cancel/                             401  403  403  2
 GET   /api/v1/predictions/                                      401  200  200  200  200  200  200  200  200  200
 GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  404  404  404  404  404
 GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  200  404  404  404  404  404  404
+GET   /api/v1/reports/                                          401  200  200  200  200  200  200  200  200  200
+POST  /api/v1/reports/                                          401  403  403  200  403  403  403  403  403  403
+GET   /api/v1/reports/<str:id>/                                 401  404  404  200  404  404  404  404  404  404
+PATCH /api/v1/reports/<str:id>/                                 401  404  404  200  404  404  404  404  404  404
+POST  /api/v1/reports/<str:id>/decide/                          401  404  404  200  404  404  404  404  404  404
+POST  /api/v1/reports/<str:id>/preliminary/                     401  404  404  200  404  404  404  404  404  404
+POST  /api/v1/reports/<str:id>/sign/                            401  404  404  403  404  404  404  404  404  404
+POST  /api/v1/reports/<str:id>/amend/                           401  404  404  409  404  404  404  404  404  404
+POST  /api/v1/first-impressions/                                401  403  403  200  403  403  403  403  403  403
 GET   /api/v1/model-versions/                                   401  200  200  200  200  200  200  200  200  200
 GET   /api/v1/model-versions/<str:id>/                          401  200  200  200  200  200  200  200  200  200
 GET   /api/v1/status/                                           401  200  200  200  200  200  200  200  200  200
@@ -122,6 +141,13 @@ GET   /api/v1/docs/                                             302  302  302  3
 #: A report of the study is signed: the doctor to whom it was referred sees image and result.
 SIGNED = """
 GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404  404  200
+GET   /studies/<uuid:study_id>/report/                          302  403  200  200  404  200  403  404  404  200
+GET   /studies/<uuid:study_id>/read/                            302  403  403  302  404  403  403  404  404  403
+GET   /studies/<uuid:study_id>/report/pdf/                      302  403  200  200  404  200  403  404  404  200
+POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  302  404  403  403  404  404  403
+GET   /api/v1/reports/<str:id>/                                 401  404  200  200  404  200  404  404  404  200
+PATCH /api/v1/reports/<str:id>/                                 401  404  403  409  404  403  404  404  404  403
+POST  /api/v1/reports/<str:id>/amend/                           401  404  403  201  404  403  404  404  404  403
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404  404  200
 GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  200  403  404  404  200

@@ -95,7 +95,12 @@ def test_an_api_client_gets_the_result_of_its_film_once_a_report_is_signed(sende
     report = factories.report_make(study, user_for("radiologist"), "draft")
     assert not Prediction.objects.visible_to(sender).exists()
     assert not Report.objects.visible_to(sender).exists()
-    signed = {"status": "final", "signed_by": user_for("radiologist"), "signed_at": timezone.now()}
+    signed = {
+        "status": "final",
+        "signed_by": user_for("radiologist"),
+        "signed_at": timezone.now(),
+        "registration_number": "1",
+    }
     Report.objects.filter(pk=report.pk).update(**signed)
     assert Prediction.objects.visible_to(sender).exists()
     assert Report.objects.visible_to(sender).exists()

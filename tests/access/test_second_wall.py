@@ -10,7 +10,17 @@ from django.db.models import Q
 from django.http import HttpResponse
 
 from diagnosis import querysets as diagnosis_querysets
-from diagnosis.models import Finding, Job, Prediction, Radiograph, Reading, Report, Study
+from diagnosis.models import (
+    Finding,
+    FirstImpression,
+    Job,
+    Prediction,
+    Radiograph,
+    Reading,
+    Report,
+    ReportedFinding,
+    Study,
+)
 from patients import access
 from patients import querysets as patients_querysets
 from patients.models import Clinic, Patient, PatientIdentifier
@@ -40,6 +50,8 @@ TO_CLINIC = {
     Finding: "prediction__radiograph__clinic",
     Reading: "clinic",
     Report: "study__clinic",
+    ReportedFinding: "report__study__clinic",
+    FirstImpression: "study__clinic",
 }
 
 

@@ -48,7 +48,10 @@ class Side:
         self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
         self.unsigned = self._study(assigned)
         self.signed = self._study(assigned)
-        factories.report_make(self.signed, radiologist)
+        self.report = factories.report_make(self.signed, radiologist)
+        self.draft = factories.report_make(self.unsigned, radiologist, "draft", impression="Nothing new.")
+        said = self.unsigned.radiographs.get().predictions.get(shadow=False).findings.get(label="pneumonia")
+        factories.decision_make(self.draft, "pneumonia", "accepted", finding=said)
 
     def _study(self, assigned: Any) -> Study:
         study = factories.study_make(self.patient, referring_doctor=assigned, created_by=self.sender)
@@ -81,6 +84,7 @@ class Side:
             "person": self.person,
             "client": self.program,
             "use": self.use,
+            "report": self.report if variant == "signed" else self.draft,
         }
         return {kind: str(row.pk) for kind, row in by_kind.items()}
 
@@ -132,10 +136,12 @@ class World:
         path = fill(route, side.ids(variant), options.pop("given", None))
         if route.startswith("/api/"):
             client, data = self.tokens[role], api_body(method, route, side)
+            if "/reports/" in route:
+                options["HTTP_IF_MATCH"] = '"0"'
             kind = {} if method == "GET" or data is None else {"format": "multipart" if "file" in data else "json"}
             options["HTTP_IDEMPOTENCY_KEY"] = "one-try"
         else:
-            client, data, kind = self.sessions[role], page_body(method, route, side), {}
+            client, data, kind = self.sessions[role], page_body(method, route, side, variant), {}
         return getattr(client, method.lower())(path, data, **kind, **options)
 
 
@@ -157,6 +163,7 @@ _KIND_OF_FOLDER = {
     "jobs": "job",
     "predictions": "prediction",
     "model-versions": "model",
+    "reports": "report",
 }
 _PARAMETER = re.compile(r"(?:(?P<folder>[\w-]+)/)?<(?:\w+:)?(?P<name>\w+)>")
 
@@ -174,7 +181,9 @@ def fill(route: str, ids: dict[str, str], given: str | None = None) -> str:
     return _PARAMETER.sub(value, route)
 
 
-def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
+def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[str, Any] | None:
+    draft = {"version": "0", "report": str(side.draft.pk)}
+    report = side.report if variant == "signed" else side.draft
     person = {"name": "Newly Registered", "birth_year": "1990", "sex": "other", "clinic": str(side.clinic.pk)}
     same_person = {"name": side.patient.name, "birth_year": "1961", "sex": "unknown", "phone": "12345"}
     return {
@@ -194,6 +203,13 @@ def page_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         },
         "POST /people/<uuid:clinic_id>/<int:person_id>/": {"roles": ["radiographer"]},
         "POST /people/programs/new/": {"clinic": str(side.clinic.pk), "name": "Gateway", "scopes": ["study:upload"]},
+        "POST /studies/<uuid:study_id>/read/": draft,
+        "POST /studies/<uuid:study_id>/read/first/": {"impression": "Nothing to see."},
+        "POST /studies/<uuid:study_id>/read/decide/": draft | {"decide": "pneumonia accepted"},
+        "POST /studies/<uuid:study_id>/read/draft/": draft,
+        "POST /studies/<uuid:study_id>/read/preliminary/": draft,
+        "POST /studies/<uuid:study_id>/read/sign/": draft,
+        "POST /studies/<uuid:study_id>/report/amend/": {"report": str(report.pk), "reason": "Something was overlooked"},
         "POST /patients/<uuid:patient_id>/edit/": same_person,
         "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
     }.get(f"{method} {route}")
@@ -207,6 +223,11 @@ def api_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         "POST patients/matches/": person,
         "PATCH patients/<str:id>/": {"phone": "12345"},
         "POST patients/<str:id>/identifiers/": {"system": "DICOM", "value": "new-1"},
+        "POST reports/": {"study": str(side.unsigned.pk)},
+        "PATCH reports/<str:id>/": {"impression": "Nothing to see."},
+        "POST reports/<str:id>/decide/": {"label": "pneumonia", "verdict": "accepted"},
+        "POST reports/<str:id>/amend/": {"reason": "Something was overlooked"},
+        "POST first-impressions/": {"study": str(side.unsigned.pk), "impression": "Nothing to see."},
         "POST studies/": film | {"patient": str(side.patient.pk)},
         "POST studies/<str:id>/radiographs/": film,
     }.get(f"{method} {route.removeprefix('/api/v1/')}")

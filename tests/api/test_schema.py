@@ -129,16 +129,20 @@ def assert_described(schema, response, path, method="get"):
         "/api/v1/jobs/{job}/",
         "/api/v1/predictions/",
         "/api/v1/predictions/{prediction}/",
+        "/api/v1/reports/",
+        "/api/v1/reports/{report}/",
         "/api/v1/model-versions/",
         "/api/v1/model-versions/{model}/",
     ],
 )
 @pytest.mark.parametrize("role", ["radiologist", "operator"])
-def test_an_answer_has_the_described_form(role, path, schema, api_for, patient):
+def test_an_answer_has_the_described_form(role, path, schema, api_for, user_for, patient):
     prediction = make.predicted_film_make(make.study_make(patient), map_key="m", calibrated={"effusion": 0.7})
     film = prediction.radiograph
     waiting = make.job_make(make.radiograph_make(make.study_make(patient), warnings=[{"code": "a", "message": "b"}]))
+    report = make.report_make(film.study, user_for("radiologist"))
     ids = {
+        "report": report.pk,
         "patient": patient.pk,
         "study": film.study_id,
         "film": film.pk,
@@ -147,7 +151,7 @@ def test_an_answer_has_the_described_form(role, path, schema, api_for, patient):
         "model": prediction.model_version_id,
     }
     response = api_for(role).get(path.format(**ids))
-    if role == "operator" and "{prediction}" in path:
+    if role == "operator" and ("{prediction}" in path or "{report}" in path):
         assert_problem(response, "not_found")
     else:
         assert response.status_code == 200

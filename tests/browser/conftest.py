@@ -33,7 +33,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 #: What Chromium and htmx print when an answer is no 2xx or does not come.
-LINK_TROUBLE = ("Failed to load resource", "htmx:afterRequest", "htmx:sendError")
+LINK_TROUBLE = ("Failed to load resource", "htmx:afterRequest", "htmx:sendError", "Response Status Error Code")
 LOG = ROOT / "var" / "browser-site.log"
 START_SECONDS = 180
 RESULT_SECONDS = 60

@@ -12,7 +12,14 @@ import schemathesis
 
 from diagnosis.errors import CODES as FILM_CODES
 
-BEYOND_A_SCHEMA = {"invalid_text", "invalid_date", "invalid_parameter", "checksum_mismatch", "file_missing"}
+BEYOND_A_SCHEMA = {
+    "invalid_text",
+    "invalid_date",
+    "invalid_parameter",
+    "checksum_mismatch",
+    "file_missing",
+    "finding_unknown",
+}
 #: Fields whose value must name something that exists.
 NAMES_OF_THINGS = {"referring_doctor"}
 

@@ -36,7 +36,7 @@ for role in Role.of_people():
 print("TOKEN", AuthToken.objects.create(user)[1])
 """
 #: The folder of an address → the list in which its ids stand.
-LISTS = ("patients", "studies", "radiographs", "jobs", "predictions", "model-versions")
+LISTS = ("patients", "studies", "radiographs", "jobs", "predictions", "reports", "model-versions")
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,14 @@ def configuration(site: Site, token: str, tmp_path_factory: pytest.TempPathFacto
     film_send(site, token, patient)
     with suppress(AssertionError):  # on a machine that is too slow the film is asked for while it waits
         wait_until(lambda: ask(site, token, "predictions/")["results"], 60)
+    study = ask(site, token, "studies/")["results"][0]["id"]
+    ask(
+        site,
+        token,
+        "reports/",
+        data=json.dumps({"study": study}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
     dictionaries, operations = [], []
     for name in LISTS:
         ids = [row["id"] for row in ask(site, token, f"{name}/")["results"]]
@@ -104,6 +112,10 @@ def configuration(site: Site, token: str, tmp_path_factory: pytest.TempPathFacto
     operations.append(
         '[[operations]]\ninclude-name = "POST /api/v1/studies/"\n'
         'parameters = { "body.patient" = { dictionary = "patients", probability = 0.8 } }\n'
+    )
+    operations.append(
+        '[[operations]]\ninclude-path-regex = "^/api/v1/(reports|first-impressions)/$"\n'
+        'parameters = { "body.study" = { dictionary = "studies", probability = 0.8 } }\n'
     )
     text = Template((ROOT / "tests/fuzz/schemathesis.toml").read_text()).substitute(
         seed=SEED, token=token, dictionaries="\n".join(dictionaries), operations="\n".join(operations)

@@ -8,13 +8,36 @@ from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from diagnosis.models import Finding, Job, ModelChange, Prediction, Radiograph, Study, Tally, UploadKey, Worker
+from diagnosis.models import (
+    Finding,
+    FirstImpression,
+    Job,
+    ModelChange,
+    Prediction,
+    Radiograph,
+    Study,
+    Tally,
+    UploadKey,
+    Worker,
+)
 from patients.history import History, history_begin
 from patients.models import AuditEvent, AuditSeal, BreakGlass, Patient, User
 from tests import factories
 
 #: Not tracked, each for a reason given in `patients.history.tracked`, or itself a record that only grows.
-UNTRACKED = {BreakGlass, Job, Worker, Tally, UploadKey, Prediction, Finding, ModelChange, AuditEvent, AuditSeal}
+UNTRACKED = {
+    BreakGlass,
+    Job,
+    Worker,
+    Tally,
+    UploadKey,
+    Prediction,
+    Finding,
+    FirstImpression,
+    ModelChange,
+    AuditEvent,
+    AuditSeal,
+}
 HISTORIES = [model for model in apps.get_models() if issubclass(model, History)]
 
 
@@ -100,7 +123,7 @@ def test_a_refused_change_leaves_no_version(patient, user_for):
 def test_not_even_the_owner_rewrites_a_history(patient, user_for, statement):
     study = factories.study_make(patient)
     factories.predicted_film_make(study)
-    factories.report_make(study, user_for("radiologist"))
+    factories.decision_make(factories.report_make(study, user_for("radiologist"), "draft"), "effusion")
     for history in HISTORIES:
         assert history.objects.exists(), history
         with pytest.raises(DatabaseError, match=r"append-only|Cannot (update|delete)"), transaction.atomic():

@@ -1,0 +1,177 @@
+"""A signed report on paper: conclusion first, the film beside it, the model's opinion apart, origin in the footer.
+
+Letters that the fonts cannot print as they are written are shown as boxes, and the page says so: nothing is dropped.
+Pure functions on what the report page shows. May import: fpdf2, Pillow; no Django model is asked.
+"""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+from PIL import Image
+
+FONTS = Path(__file__).parent / "fonts"
+MISSING = "▯"
+UNPRINTED = f"Some letters cannot be printed here and are shown as {MISSING}. The whole text stands on the site."
+#: millimetres on A4
+MARGIN, WIDTH, FILM_WIDTH, GAP = 18.0, 174.0, 56.0, 8.0
+FILM_PIXELS = 700
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLine:
+    """One line of the model's opinion, in words."""
+
+    title: str
+    model: str
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Everything that stands on the paper. `film` is a picture's path; `machine` is empty where it may not be seen."""
+
+    clinic: str
+    patient: str
+    person: str
+    examination: str
+    indication: str
+    conclusion: str
+    findings: str
+    signature: str
+    amendment: str
+    machine: Sequence[MachineLine]
+    model: str
+    origin: str
+    film: Path | None
+
+
+class _Paper(FPDF):
+    """A4 with the footer of the sheet on every page, and a note of letters that could not be printed."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        super().__init__(format="A4")
+        self.sheet = sheet
+        self.set_margins(MARGIN, 15, MARGIN)
+        self.set_auto_page_break(True, margin=30)
+        for style, name in (("", "DejaVuSans.ttf"), ("B", "DejaVuSans-Bold.ttf")):
+            self.add_font("DejaVu", style, FONTS / name)
+        self.set_font("DejaVu", size=9)
+        self.letters = frozenset(self.fonts["dejavu"].cmap)
+        self.add_page()
+
+    def footer(self) -> None:
+        self.set_y(-26)
+        self._ink(110)
+        self.set_font("DejaVu", size=7)
+        self.line(MARGIN, self.get_y(), MARGIN + WIDTH, self.get_y())
+        self.ln(1.5)
+        for text in filter(None, (self.sheet.model, self.sheet.origin)):
+            self.multi_cell(WIDTH, 3.4, self.printable(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.cell(WIDTH, 3.4, f"Not a medical device. Page {self.page_no()} of {{nb}}")
+
+    def _ink(self, grey: int) -> None:
+        self.set_text_color(grey)
+        self.set_draw_color(180)
+
+    def say(self, text: str, *, size: float = 9.5, bold: bool = False, grey: int = 20, width: float = WIDTH) -> None:
+        """A paragraph; nothing where there is no text."""
+        if text:
+            self._ink(grey)
+            self.set_font("DejaVu", "B" if bold else "", size)
+            self.multi_cell(width, size * 0.5, self.printable(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def heading(self, text: str, *, width: float = WIDTH) -> None:
+        self.ln(3)
+        self.say(text, size=8, grey=100, width=width)
+        self.ln(0.8)
+
+    def printable(self, text: str) -> str:
+        return "".join(letter if self._prints(letter) else MISSING for letter in text)
+
+    def _prints(self, letter: str) -> bool:
+        """Is it in the font, and written as it stands: without joining, reordering or running from right to left?"""
+        return letter == "\n" or (
+            ord(letter) in self.letters and unicodedata.bidirectional(letter) not in ("R", "AL", "AN", "RLE", "RLO")
+        )
+
+
+def report_pdf(sheet: Sheet) -> bytes:
+    """The sheet as a PDF: one page, and more only where the text is long."""
+    paper = _Paper(sheet)
+    paper.set_title("Chest X-ray report")
+    _head(paper, sheet)
+    beside = WIDTH - (FILM_WIDTH + GAP if sheet.film else 0)
+    top, bottom = paper.get_y(), 0.0
+    if sheet.film:
+        bottom = top + 3 + _film(paper, sheet.film, top + 3)
+    paper.set_y(top)
+    paper.heading("Conclusion", width=beside)
+    paper.say(sheet.conclusion, size=13, bold=True, grey=0, width=beside)
+    if sheet.findings:
+        paper.heading("Findings", width=beside)
+        paper.say(sheet.findings, size=10, grey=0, width=beside)
+    if paper.page_no() == 1:
+        paper.set_y(max(paper.get_y(), bottom))
+    paper.heading("Signed")
+    paper.say(sheet.signature, bold=True)
+    paper.say(sheet.amendment)
+    if sheet.machine:
+        _machine(paper, sheet.machine)
+    return bytes(paper.output())
+
+
+def _head(paper: _Paper, sheet: Sheet) -> None:
+    paper.say("Chest X-ray report", size=15, bold=True, grey=0)
+    paper.say(sheet.clinic, grey=90)
+    paper.ln(2)
+    paper.say(sheet.patient, size=12, bold=True, grey=0)
+    paper.say(sheet.person)
+    paper.say(sheet.examination)
+    paper.say(sheet.indication)
+    everything = (
+        *(sheet.clinic, sheet.patient, sheet.person, sheet.examination, sheet.indication, sheet.conclusion),
+        *(sheet.findings, sheet.signature, sheet.amendment),
+    )
+    if any(paper.printable(text) != text for text in everything):
+        paper.ln(1)
+        paper.say(UNPRINTED, bold=True, size=8.5)
+    paper.ln(2)
+    paper.line(MARGIN, paper.get_y(), MARGIN + WIDTH, paper.get_y())
+
+
+def _film(paper: _Paper, path: Path, top: float) -> float:
+    """The film, small, at the right; its height in millimetres."""
+    with Image.open(path, formats=("PNG",)) as film:
+        small = film.convert("L")
+        small.thumbnail((FILM_PIXELS, FILM_PIXELS))
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=85)
+    height = FILM_WIDTH * small.height / small.width
+    paper.image(content, x=MARGIN + WIDTH - FILM_WIDTH, y=top, w=FILM_WIDTH)
+    return height
+
+
+def _machine(paper: _Paper, lines: Sequence[MachineLine]) -> None:
+    """Apart from the report, and said to be."""
+    paper.ln(4)
+    paper.line(MARGIN, paper.get_y(), MARGIN + WIDTH, paper.get_y())
+    paper.heading("What the model said: a second opinion by software, no part of the report above")
+    for line in lines:
+        paper.set_font("DejaVu", size=8.5)
+        paper._ink(40)
+        for text, width in ((line.title, 46.0), (line.model, 68.0), (line.reader, 60.0)):
+            last = width == 60.0
+            paper.cell(
+                width,
+                4.6,
+                paper.printable(text),
+                new_x=XPos.LMARGIN if last else XPos.RIGHT,
+                new_y=YPos.NEXT if last else YPos.TOP,
+            )
