@@ -18,6 +18,7 @@ urlpatterns = [
     path("audit/studies/<uuid:study_id>/history/", never_cache(history.study_history), name="study_history"),
     path("jobs/<uuid:job_id>/retry/", films.job_retry, name="job_retry"),
     path("images/<uuid:radiograph_id>/", images.radiograph_image, name="radiograph_image"),
+    path("images/<uuid:radiograph_id>/reading/", images.reading_copy, name="reading_copy"),
     path("images/<uuid:prediction_id>/map/<slug:label>/", images.prediction_map, name="prediction_map"),
     path("status/", never_cache(system.status), name="status"),
     path("models/", never_cache(models.model_list), name="model_list"),

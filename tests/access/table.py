@@ -60,6 +60,7 @@ GET   /studies/<uuid:study_id>/                                 302  200  200  2
 GET   /studies/<uuid:study_id>/status/                          302  200  200  200  404  200  200  404  404  200
 POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404  404  200
+GET   /images/<uuid:radiograph_id>/reading/                     302  403  403  200  404  403  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  404  404  404  404  404
 GET   /audit/                                                   302  403  403  200  200  200  200  403  403  403
 POST  /audit/patient/                                           302  403  403  403  403  403  302  403  403  403
@@ -114,6 +115,7 @@ GET   /api/v1/docs/                                             302  302  302  3
 SIGNED = """
 GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404  404  200
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404  404  200
+GET   /images/<uuid:radiograph_id>/reading/                     302  403  403  200  404  200  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404  404  200
 GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  200  403  404  404  200
 GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  200  404  404  404  200
@@ -123,6 +125,7 @@ GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  2
 #: The clinic shows unread results: operators and radiographers see image and result.
 OPEN = """
 GET   /images/<uuid:radiograph_id>/                             302  200  200  200  404  403  403  404  404  200
+GET   /images/<uuid:radiograph_id>/reading/                     302  200  200  200  404  403  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  200  200  200  404  404  404  404  404  404
 GET   /api/v1/radiographs/<str:id>/image/                       401  200  200  200  404  403  403  404  404  200
 GET   /api/v1/predictions/<str:id>/                             401  200  200  200  404  404  404  404  404  404

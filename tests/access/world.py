@@ -54,6 +54,7 @@ class Side:
         study = factories.study_make(self.patient, referring_doctor=assigned, created_by=self.sender)
         radiograph = factories.radiograph_make(study, state="ready")
         radiograph.display_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/display.png"
+        radiograph.reading_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/reading.png"
         radiograph.save()
         factories.job_make(radiograph, "prepare", "succeeded")
         factories.job_make(radiograph, "infer", "failed")
@@ -139,10 +140,11 @@ class World:
 
 
 def _files_write(media_root: Path, radiograph: Radiograph) -> None:
-    """What prepare and infer would have left of a film: the display picture and the maps."""
+    """What prepare and infer would have left of a film: the two pictures and the maps."""
     folder = (media_root / radiograph.display_key).parent
     folder.mkdir(parents=True)
-    Image.new("L", (512, 512), 90).save(folder / "display.png")
+    for name in ("display.png", "reading.png"):
+        Image.new("L", (512, 512), 90).save(folder / name)
     content = io.BytesIO()
     np.savez(content, maps=np.zeros((7, 7, 3), np.float16), labels=np.array(["normal", "pneumonia", "effusion"]))
     (folder / "maps.npz").write_bytes(content.getvalue())
