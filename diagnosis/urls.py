@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, send, system
+from diagnosis.views import films, history, images, models, send, system, viewer
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("patients/<uuid:patient_id>/", never_cache(films.patient_detail), name="patient_detail"),
     path("studies/<uuid:study_id>/", never_cache(films.study_detail), name="study_detail"),
     path("studies/<uuid:study_id>/status/", never_cache(films.study_status), name="study_status"),
+    path("studies/<uuid:study_id>/view/", never_cache(viewer.study_view), name="study_view"),
+    path("studies/<uuid:study_id>/view/films/", never_cache(viewer.viewer_films), name="viewer_films"),
     path("audit/patients/<uuid:patient_id>/history/", never_cache(history.patient_history), name="patient_history"),
     path("audit/studies/<uuid:study_id>/history/", never_cache(history.study_history), name="study_history"),
     path("jobs/<uuid:job_id>/retry/", films.job_retry, name="job_retry"),

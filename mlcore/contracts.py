@@ -127,13 +127,13 @@ class FileIdentity:
 class Window:
     """Which values are shown between black and white, in modality values (stored × slope + intercept).
 
-    `of` says where it comes from: the file's `header`, a straight line through the device's own `curve`, or the `range`
-    in which the film's values lie.
+    `of` says where it comes from: the file's `header`, a straight line through the device's own `curve`, the `full`
+    scale of display values, or the `range` in which this film's values lie.
     """
 
     centre: float
     width: float
-    of: Literal["header", "curve", "range"]
+    of: Literal["header", "curve", "full", "range"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def reading_facts(image: DecodedImage) -> dict[str, Any]:
 def of_picture(samples: npt.NDArray[np.unsignedinteger]) -> StoredFilm:
     """A grey picture: 8 bits are display values already, deeper ones are shown between percentiles."""
     bits = samples.itemsize * 8
-    first = (_between(0, 255, "range"),) if bits == 8 else ()
+    first = (_between(0, 255, "full"),) if bits == 8 else ()
     return StoredFilm(samples, bits, windows=_unique(*first, _range_of(samples, None)))
 
 
@@ -97,7 +97,7 @@ def of_dicom(
     if not has_table:
         windows += _header_windows(dataset)
     if not windows and bits <= 8:
-        windows.append(_scaled(first, first + (1 << bits) - 1, slope, intercept))
+        windows.append(_scaled(first, first + (1 << bits) - 1, slope, intercept, of="full"))
     is_negative = dataset.PhotometricInterpretation == "MONOCHROME1"
     return StoredFilm(
         samples,
@@ -119,9 +119,9 @@ def _between(low: float, high: float, of: Any) -> Window:
     return Window((low + high) / 2, max(high - low, 1e-6), of)
 
 
-def _scaled(low: float, high: float, slope: float, intercept: float) -> Window:
+def _scaled(low: float, high: float, slope: float, intercept: float, *, of: str = "range") -> Window:
     low, high = sorted((slope * low + intercept, slope * high + intercept))
-    return _between(low, high, "range")
+    return _between(low, high, of)
 
 
 def _range_of(

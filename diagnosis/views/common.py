@@ -43,7 +43,7 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     for film in films:
         hidden = selectors.results_hidden_reason(film)
         film.status = film_status(film, hidden=hidden, queue=queue)
-        film.prediction = _foremost(film.shown_predictions)
+        film.prediction = foremost(film.shown_predictions)
         film.others = [each for each in film.shown_predictions if each is not film.prediction]
         findings = _findings_in_order(film.prediction) if film.prediction else []
         film.findings, film.quiet_findings = _folded(findings)
@@ -56,7 +56,7 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
     return system | {"no_worker": no_worker_sentence(queue.alive), "busy": busy}
 
 
-def _foremost(predictions: list[Prediction]) -> Prediction | None:
+def foremost(predictions: list[Prediction]) -> Prediction | None:
     """The active model speaks first; retired ones are looked up."""
     active = (each for each in predictions if each.model_version.status == ModelVersion.Status.ACTIVE)
     return next(active, predictions[0] if predictions else None)
@@ -97,5 +97,6 @@ def films_context(user: User, study: Study, films: Iterable[Radiograph]) -> dict
         "identifiers": list(study.patient.identifiers.all()) if study.patient_visible else [],
         "may_retry": access.can_at(user, Action.JOB_RETRY, study.clinic),
         "may_send": study.patient_visible and access.can_at(user, Action.STUDY_UPLOAD, study.clinic),
+        "may_view": any(film.image_visible and film.display_key for film in films),
         "any_open": any(film.status.is_open for film in films),
     }

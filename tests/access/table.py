@@ -58,6 +58,8 @@ POST  /people/<uuid:clinic_id>/programs/<int:client_id>/token/  302  403  403  4
 POST  /people/<uuid:clinic_id>/programs/<int:client_id>/end/    302  403  403  403  403  403  302  404  403  403
 GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404  404  200
 GET   /studies/<uuid:study_id>/status/                          302  200  200  200  404  200  200  404  404  200
+GET   /studies/<uuid:study_id>/view/                            302  403  403  200  404  403  403  404  404  200
+GET   /studies/<uuid:study_id>/view/films/                      302  403  403  200  404  403  403  404  404  200
 POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404  404  200
 GET   /images/<uuid:radiograph_id>/reading/                     302  403  403  200  404  403  403  404  404  200
@@ -114,6 +116,8 @@ GET   /api/v1/docs/                                             302  302  302  3
 #: A report of the study is signed: the doctor to whom it was referred sees image and result.
 SIGNED = """
 GET   /studies/<uuid:study_id>/                                 302  200  200  200  404  200  200  404  404  200
+GET   /studies/<uuid:study_id>/view/                            302  403  403  200  404  200  403  404  404  200
+GET   /studies/<uuid:study_id>/view/films/                      302  403  403  200  404  200  403  404  404  200
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404  404  200
 GET   /images/<uuid:radiograph_id>/reading/                     302  403  403  200  404  200  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404  404  200

@@ -69,7 +69,7 @@ def test_negative_values_survive():
 def test_a_picture_of_8_bits_keeps_its_levels_and_is_shown_as_it_is(data):
     values, facts = copy_of(data)
     assert (values == np.asarray(Image.open(io.BytesIO(data)).convert("L"))).all()
-    assert facts["windows"][0] == {"centre": 127.5, "width": 255.0, "of": "range"}
+    assert facts["windows"][0] == {"centre": 127.5, "width": 255.0, "of": "full"}
     assert facts["spacing"] is None
 
 
@@ -99,7 +99,7 @@ def _lut(kind: str) -> Sequence:
         ({"window": (-2000, 3000), "RescaleSlope": -1, "RescaleIntercept": 0}, "header", 0.01),
         ({"RescaleSlope": -1, "RescaleIntercept": 0}, "range", 0.01),
         ({}, "range", 0.01),
-        ({"bits": 8}, "range", 0.01),
+        ({"bits": 8}, "full", 0.01),
         ({"VOILUTSequence": _lut("VOILUTSequence")}, "curve", 0.12),
         ({"window": (2000, 1500), "VOILUTFunction": "SIGMOID"}, "curve", 0.12),
         ({"ModalityLUTSequence": _lut("ModalityLUTSequence"), "window": (32768, 65535)}, "curve", 0.12),
