@@ -151,7 +151,8 @@ def _commit(job: Job, prepared: _Prepared) -> None:
 
 
 def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
-    """received → ready or rejected. A film that is being prepared again for another model stays what it is."""
+    """received → ready or rejected. A film that is being prepared again stays what it is, except that one of before the
+    reading copy gets its own now."""
     known = {warning["code"] for warning in radiograph.warnings}
     warnings = [asdict(warning) for warning in prepared.warnings if warning.code not in known]
     Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.RECEIVED).update(
@@ -164,6 +165,9 @@ def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
         quality=prepared.quality,
         warnings=radiograph.warnings + warnings,
     )
+    if prepared.reading_key:
+        older = Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.READY, reading_key="")
+        older.update(reading_key=prepared.reading_key, reading=prepared.reading)
 
 
 def _infer_queue(job: Job, model: ModelVersion, *, shadow: bool = False) -> bool:

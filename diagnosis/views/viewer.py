@@ -6,6 +6,7 @@ lies in `frontend/`, its bundle in `static/viewer/`.
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any
 from uuid import UUID
 
@@ -91,7 +92,7 @@ def _film(film: Radiograph) -> dict[str, Any]:
         "patient": str(film.study.patient_id),
         "sha256": film.sha256,
         "view": "" if film.view == Radiograph.View.UNKNOWN else film.view,
-        "taken": date(film.taken, "j M Y, H:i"),
+        "taken": date(film.taken, "j M Y" if film.taken.time() == time.min else "j M Y, H:i"),
         "picture": address,
         "reading": film.reading if film.reading_key else None,
         "warnings": [warning["message"] for warning in film.warnings],

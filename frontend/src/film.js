@@ -4,10 +4,10 @@ import { askPicture, WrongFilmError } from "./answers.js";
 
 const EIGHT_BITS = { lowest: 0, slope: 1, intercept: 0, inverted: false, bits: 8, spacing: null };
 const WHERE = {
-  detector: "mm at the detector; the body is drawn larger than it is",
-  calibrated: "mm, calibrated",
-  scanned: "mm on the scanned sheet",
-  unstated: "mm; the file does not say where they hold",
+  detector: { unit: "mm at the detector", of: "the body is drawn larger than it is" },
+  calibrated: { unit: "mm", of: "calibrated, as the file says" },
+  scanned: { unit: "mm on the sheet", of: "the film was scanned, and the body is drawn larger than it is" },
+  unstated: { unit: "mm", of: "the file does not say where they hold" },
 };
 
 export class Film {
@@ -67,8 +67,8 @@ export class Film {
   length(from, to) {
     const spacing = this.facts.spacing;
     const [dx, dy] = [to.x - from.x, to.y - from.y];
-    if (!spacing) return { number: Math.hypot(dx, dy), unit: "px", of: "pixels; the file does not say their size" };
-    return { number: Math.hypot(dx * spacing.column_mm, dy * spacing.row_mm), unit: "mm", of: WHERE[spacing.at] };
+    if (!spacing) return { number: Math.hypot(dx, dy), unit: "px", of: "the file does not say how large its pixels are" };
+    return { number: Math.hypot(dx * spacing.column_mm, dy * spacing.row_mm), ...WHERE[spacing.at] };
   }
 
   /** A canvas of the film's size, grey by this window. It is painted anew only when the window changed. */

@@ -2,7 +2,7 @@
 
 const NEAR = 14; // CSS pixels within which an end is taken hold of
 const STYLE = { length: "#ffd166", heart: "#ff8fa3", chest: "#8dd5e8" };
-const NAMES = { length: "Length", heart: "Heart", chest: "Chest" };
+const NAMES = { heart: "Heart", chest: "Chest" };
 
 export class Measures {
   constructor() {
@@ -70,11 +70,10 @@ export class Measures {
     const chest = lines.find((line) => line.kind === "chest");
     const said = lines
       .filter((line) => line.kind === "length")
-      .map((line, at) => ({ words: `Length ${at + 1}: ${words(film, line)}`, lines: [line] }));
+      .map((line, at) => ({ words: `Length ${at + 1}: ${short(film, line)}, ${film.length(line.from, line.to).of}`, lines: [line] }));
     if (heart && chest) {
       const ratio = film.length(heart.from, heart.to).number / film.length(chest.from, chest.to).number;
-      const drawn = `heart ${short(film, heart)} / chest ${short(film, chest)}`;
-      said.push({ words: `Cardiothoracic ratio ${ratio.toFixed(2)} (${drawn}), measured by hand`, lines: [heart, chest] });
+      said.push({ words: `Cardiothoracic ratio ${ratio.toFixed(2)}: heart / chest, by hand`, lines: [heart, chest] });
     } else if (heart) {
       said.push({ words: "Cardiothoracic ratio: now draw the widest inner chest", lines: [heart] });
     }
@@ -90,7 +89,7 @@ export class Measures {
       context.lineWidth = 1.75;
       context.strokeStyle = STYLE[line.kind];
       stroke(context, from, to);
-      label(context, `${line.kind === "length" ? "" : `${NAMES[line.kind]} `}${short(pane.film, line)}`, to, STYLE[line.kind]);
+      label(context, NAMES[line.kind] ?? short(pane.film, line), to, STYLE[line.kind]);
     }
   }
 }
@@ -106,11 +105,7 @@ function remove(lines, line) {
 
 function short(film, line) {
   const { number, unit } = film.length(line.from, line.to);
-  return `${unit === "mm" ? number.toFixed(1) : Math.round(number)} ${unit}`;
-}
-
-function words(film, line) {
-  return `${short(film, line)} (${film.length(line.from, line.to).of})`;
+  return `${unit === "px" ? Math.round(number) : number.toFixed(1)} ${unit}`;
 }
 
 function stroke(context, from, to) {

@@ -180,6 +180,7 @@ export class Pane {
       if (said) parts.push(`x ${Math.floor(x)} y ${Math.floor(y)}: ${said}`);
     }
     this.foot.textContent = parts.join(" · ");
+    this.foot.classList.toggle("pane-altered", this.turn.flip || this.turn.quarter > 0);
   }
 }
 

@@ -1151,10 +1151,22 @@ var Le = {
 	bits: 8,
 	spacing: null
 }, Re = {
-	detector: "mm at the detector; the body is drawn larger than it is",
-	calibrated: "mm, calibrated",
-	scanned: "mm on the scanned sheet",
-	unstated: "mm; the file does not say where they hold"
+	detector: {
+		unit: "mm at the detector",
+		of: "the body is drawn larger than it is"
+	},
+	calibrated: {
+		unit: "mm",
+		of: "calibrated, as the file says"
+	},
+	scanned: {
+		unit: "mm on the sheet",
+		of: "the film was scanned, and the body is drawn larger than it is"
+	},
+	unstated: {
+		unit: "mm",
+		of: "the file does not say where they hold"
+	}
 }, ze = class {
 	constructor(e, t, n, r, i) {
 		this.about = e, this.samples = t, this.width = n, this.height = r, this.isTrue = i, this.facts = i ? e.reading : {
@@ -1216,12 +1228,11 @@ var Le = {
 		let n = this.facts.spacing, [r, i] = [t.x - e.x, t.y - e.y];
 		return n ? {
 			number: Math.hypot(r * n.column_mm, i * n.row_mm),
-			unit: "mm",
-			of: Re[n.at]
+			...Re[n.at]
 		} : {
 			number: Math.hypot(r, i),
 			unit: "px",
-			of: "pixels; the file does not say their size"
+			of: "the file does not say how large its pixels are"
 		};
 	}
 	grey({ centre: e, width: t }, n) {
@@ -1399,7 +1410,6 @@ var Ke = 14, qe = {
 	heart: "#ff8fa3",
 	chest: "#8dd5e8"
 }, Je = {
-	length: "Length",
 	heart: "Heart",
 	chest: "Chest"
 }, Ye = class {
@@ -1455,13 +1465,13 @@ var Ke = 14, qe = {
 	}
 	said(e) {
 		let t = this.of(e), n = t.find((e) => e.kind === "heart"), r = t.find((e) => e.kind === "chest"), i = t.filter((e) => e.kind === "length").map((t, n) => ({
-			words: `Length ${n + 1}: ${Qe(e, t)}`,
+			words: `Length ${n + 1}: ${Qe(e, t)}, ${e.length(t.from, t.to).of}`,
 			lines: [t]
 		}));
 		if (n && r) {
-			let t = e.length(n.from, n.to).number / e.length(r.from, r.to).number, a = `heart ${$(e, n)} / chest ${$(e, r)}`;
+			let t = e.length(n.from, n.to).number / e.length(r.from, r.to).number;
 			i.push({
-				words: `Cardiothoracic ratio ${t.toFixed(2)} (${a}), measured by hand`,
+				words: `Cardiothoracic ratio ${t.toFixed(2)}: heart / chest, by hand`,
 				lines: [n, r]
 			});
 		} else n && i.push({
@@ -1473,7 +1483,7 @@ var Ke = 14, qe = {
 	draw(e, t) {
 		for (let n of this.of(e.film)) {
 			let [r, i] = [e.toPane(n.from), e.toPane(n.to)];
-			t.lineWidth = 4, t.strokeStyle = "rgb(0 0 0 / 60%)", $e(t, r, i), t.lineWidth = 1.75, t.strokeStyle = qe[n.kind], $e(t, r, i), et(t, `${n.kind === "length" ? "" : `${Je[n.kind]} `}${$(e.film, n)}`, i, qe[n.kind]);
+			t.lineWidth = 4, t.strokeStyle = "rgb(0 0 0 / 60%)", $e(t, r, i), t.lineWidth = 1.75, t.strokeStyle = qe[n.kind], $e(t, r, i), et(t, Je[n.kind] ?? Qe(e.film, n), i, qe[n.kind]);
 		}
 	}
 };
@@ -1487,12 +1497,9 @@ function Ze(e, t) {
 	let n = e.indexOf(t);
 	n >= 0 && e.splice(n, 1);
 }
-function $(e, t) {
-	let { number: n, unit: r } = e.length(t.from, t.to);
-	return `${r === "mm" ? n.toFixed(1) : Math.round(n)} ${r}`;
-}
 function Qe(e, t) {
-	return `${$(e, t)} (${e.length(t.from, t.to).of})`;
+	let { number: n, unit: r } = e.length(t.from, t.to);
+	return `${r === "px" ? Math.round(n) : n.toFixed(1)} ${r}`;
 }
 function $e(e, t, n) {
 	e.beginPath(), e.moveTo(t.x, t.y), e.lineTo(n.x, n.y);
@@ -1505,15 +1512,15 @@ function et(e, t, n, r) {
 	e.fillStyle = "rgb(0 0 0 / 70%)", e.fillRect(a - 4, o - 14, i + 8, 19), e.fillStyle = r, e.fillText(t, a, o);
 }
 // src/pane.js
-var tt = Object.freeze({
+var $ = Object.freeze({
 	zoom: 1,
 	x: .5,
 	y: .5,
 	shift: 0,
 	stretch: 1
-}), nt = 40, rt = class {
+}), tt = 40, nt = class {
 	constructor(e) {
-		this.look = { ...tt }, this.turn = {
+		this.look = { ...$ }, this.turn = {
 			quarter: 0,
 			flip: !1,
 			invert: !1
@@ -1529,7 +1536,7 @@ var tt = Object.freeze({
 			invert: !1
 		}, this.warn("");
 		let { about: t } = e;
-		this.label.replaceChildren(...at(e)), this.canvas.setAttribute("aria-label", `Chest film${t.view ? `, ${t.view}` : ""}, taken ${t.taken}`), this.element.dataset.radiograph = t.id, this.paint();
+		this.label.replaceChildren(...it(e)), this.canvas.setAttribute("aria-label", `Chest film${t.view ? `, ${t.view}` : ""}, taken ${t.taken}`), this.element.dataset.radiograph = t.id, this.paint();
 	}
 	warn(e) {
 		this.notice.textContent = e;
@@ -1557,7 +1564,7 @@ var tt = Object.freeze({
 		return Math.min(n.width / e, n.height / t) * this.look.zoom;
 	}
 	set scale(e) {
-		this.look.zoom *= Math.min(Math.max(e, .01), nt) / this.scale, this.look.zoom = Math.max(this.look.zoom, .2);
+		this.look.zoom *= Math.min(Math.max(e, .01), tt) / this.scale, this.look.zoom = Math.max(this.look.zoom, .2);
 	}
 	get matrix() {
 		let e = this.canvas.getBoundingClientRect(), { width: t, height: n } = this.film, r = new DOMMatrix().translate(e.width / 2, e.height / 2).scale(this.scale).scale(this.turn.flip ? -1 : 1, 1).rotate(this.turn.quarter * 90).translate(-this.look.x * t, -this.look.y * n), i = window.devicePixelRatio || 1;
@@ -1599,18 +1606,18 @@ var tt = Object.freeze({
 	}
 	say(e) {
 		if (!this.film) return;
-		let { centre: t, width: n } = this.window, r = [`C ${it(t)} W ${it(n)}`, `${Math.round(this.scale * (window.devicePixelRatio || 1) * 100)} %`];
+		let { centre: t, width: n } = this.window, r = [`C ${rt(t)} W ${rt(n)}`, `${Math.round(this.scale * (window.devicePixelRatio || 1) * 100)} %`];
 		if (this.turn.invert && r.push("inverted"), this.turn.flip && r.push("mirrored"), this.turn.quarter && r.push(`turned ${this.turn.quarter * 90}°`), e) {
 			let { x: t, y: n } = this.toFilm(e), i = this.film.said(Math.floor(t), Math.floor(n));
 			i && r.push(`x ${Math.floor(t)} y ${Math.floor(n)}: ${i}`);
 		}
-		this.foot.textContent = r.join(" · ");
+		this.foot.textContent = r.join(" · "), this.foot.classList.toggle("pane-altered", this.turn.flip || this.turn.quarter > 0);
 	}
 };
-function it(e) {
+function rt(e) {
 	return Number(e.toPrecision(5));
 }
-function at(e) {
+function it(e) {
 	let { about: t, isTrue: n, facts: r } = e;
 	return [`${t.isPrior ? "PRIOR · " : ""}${t.taken} · ${t.view || "view not stated"} · study ${t.study.slice(0, 8)}`, n ? `${r.bits} bits${r.photometric === "MONOCHROME1" ? ", stored as a negative" : ""}` : "8-bit display copy: the film was prepared before its full depth was kept"].map((e, t) => {
 		let r = document.createElement("span");
@@ -1618,7 +1625,7 @@ function at(e) {
 	});
 }
 // src/pointer.js
-function ot(e, t) {
+function at(e, t) {
 	let { element: n, canvas: r } = e, i = /* @__PURE__ */ new Map(), a = null, o = (e) => {
 		let t = r.getBoundingClientRect();
 		return {
@@ -1674,13 +1681,13 @@ function ot(e, t) {
 	}, { passive: !1 }), n.addEventListener("focus", () => e.film && t.activate(e));
 }
 // src/viewer.js
-var st = class {
+var ot = class {
 	constructor(e) {
 		this.element = e, this.tool = "window", this.linked = !0, this.at = 0, this.loaded = /* @__PURE__ */ new Map(), this.measures = new Ye();
 		let t = (e, t) => {
 			this.measures.draw(e, t), e.say(e.pointer);
 		};
-		this.main = new rt(t), this.prior = new rt(t), this.prior.element.hidden = !0, this.active = this.main;
+		this.main = new nt(t), this.prior = new nt(t), this.prior.element.hidden = !0, this.active = this.main;
 	}
 	part(e) {
 		return this.element.querySelector(`[data-part="${e}"]`);
@@ -1707,7 +1714,7 @@ var st = class {
 		this.films.length ? (this.list(), this.part("said").hidden = !0, this.part("panes").append(this.main.element, this.prior.element), await this.open(0)) : this.part("said").textContent = "No film of this study can be shown yet.";
 	}
 	wire() {
-		for (let e of [this.main, this.prior]) ot(e, this);
+		for (let e of [this.main, this.prior]) at(e, this);
 		We(this), Ge(this.part("keys"));
 		for (let e of this.buttons("tool")) e.addEventListener("click", () => this.choose(e.dataset.tool));
 		for (let e of this.buttons("do")) e.addEventListener("click", () => this.do(e.dataset.do));
@@ -1727,7 +1734,7 @@ var st = class {
 		return n;
 	}
 	async open(e) {
-		if (this.at = e, [...this.part("films").children].forEach((t, n) => t.setAttribute("aria-pressed", String(n === e))), Object.assign(this.main.look, tt), this.press("map", !1), await this.put(this.main, this.films[e]), this.at === e) {
+		if (this.at = e, [...this.part("films").children].forEach((t, n) => t.setAttribute("aria-pressed", String(n === e))), Object.assign(this.main.look, $), this.press("map", !1), await this.put(this.main, this.films[e]), this.at === e) {
 			this.activate(this.main);
 			for (let t of [
 				this.films[e + 1],
@@ -1788,7 +1795,7 @@ var st = class {
 				y: .5
 			}),
 			reset: () => {
-				Object.assign(t.look, tt), t.turn = {
+				Object.assign(t.look, $), t.turn = {
 					quarter: 0,
 					flip: !1,
 					invert: !1
@@ -1852,7 +1859,7 @@ var st = class {
 		let r = this.main.film?.about;
 		this.part("map-box").hidden = !r?.maps.length;
 		let i = (r?.maps ?? []).map(({ title: e, said: t }) => new Option(`${e}: ${t}`)), a = this.part("maps").selectedIndex;
-		i.length && (this.part("maps").replaceChildren(...i), this.part("maps").selectedIndex = Math.min(Math.max(a, 0), i.length - 1)), this.part("warnings").replaceChildren(...(r?.warnings ?? []).map((e) => ct(e))), this.markPreset(), this.listMeasures();
+		i.length && (this.part("maps").replaceChildren(...i), this.part("maps").selectedIndex = Math.min(Math.max(a, 0), i.length - 1)), this.part("warnings").replaceChildren(...(r?.warnings ?? []).map((e) => st(e))), this.markPreset(), this.listMeasures();
 	}
 	markPreset() {
 		if (!this.active.film) return;
@@ -1862,7 +1869,7 @@ var st = class {
 	listMeasures() {
 		let e = [];
 		for (let t of [this.main, this.prior]) if (t.film && !t.element.hidden) for (let { words: n, lines: r } of this.measures.said(t.film)) {
-			let i = ct(t === this.prior ? `Prior: ${n}` : n), a = document.createElement("button");
+			let i = st(t === this.prior ? `Prior: ${n}` : n), a = document.createElement("button");
 			a.type = "button", a.className = "tool", a.textContent = "Remove", a.addEventListener("click", () => {
 				r.forEach((e) => this.measures.remove(t.film, e)), this.changed(t);
 			}), i.append(" ", a), e.push(i);
@@ -1873,9 +1880,9 @@ var st = class {
 		this.active.film && (this.measures.removeLast(this.active.film), this.changed(this.active));
 	}
 };
-function ct(e) {
+function st(e) {
 	let t = document.createElement("li");
 	return t.textContent = e, t;
 }
 // src/main.js
-for (let e of document.querySelectorAll("[data-viewer]")) new st(e).start();
+for (let e of document.querySelectorAll("[data-viewer]")) new ot(e).start();

@@ -158,6 +158,19 @@ def test_a_film_is_prepared_again_for_another_model_and_stays_ready(take_in, mod
     assert Job.objects.filter(kind="infer", model_version=other, state="queued").exists()
 
 
+def test_a_film_of_before_the_reading_copy_gets_one_when_it_is_prepared_again(take_in, model):
+    radiograph = take_in()
+    run()
+    Radiograph.objects.update(reading_key="", reading={})
+    before = Radiograph.objects.values("state", "display_key", "quality", "warnings").get()
+    Job.objects.filter(kind="prepare").update(state="queued")
+    run()
+    radiograph.refresh_from_db()
+    assert radiograph.reading_key
+    assert radiograph.reading["windows"]
+    assert Radiograph.objects.values("state", "display_key", "quality", "warnings").get() == before
+
+
 def test_preparing_twice_asks_the_model_once(take_in, model):
     take_in()
     (job,) = queue.jobs_claim(kind="prepare", limit=1, worker="test")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from mlcore.decode import decode
 from mlcore.reading import reading_facts, reading_png
 from tests.synthetic import WRITABLE_SYNTAXES, as_dicom, as_gif, as_jpeg, as_png, as_png16, synthetic_film, written
 
+REAL_DICOM = Path(__file__).parents[3] / "shared" / "data" / "dicom"
 FILM = synthetic_film(41, (300, 260))
 
 
@@ -153,3 +155,14 @@ def test_free_text_of_the_header_stays_behind():
     _, facts = copy_of(as_dicom(FILM, body_part="CHEST of John", WindowCenterWidthExplanation="JOHN DOE"))
     assert facts["body_part"] == ""
     assert "JOHN" not in str(facts).upper()
+
+
+@pytest.mark.skipif(not REAL_DICOM.is_dir(), reason="the real films of ../shared/data are not here")
+@pytest.mark.parametrize(
+    "name", ["cr_jpeg2000_15bit", "cr_monochrome1_10bit", "dx_body_part_ribcage", "dx_nih_patient1"]
+)
+def test_real_films_keep_every_value_and_are_shown_as_the_display_copy_shows_them(name):
+    data = (REAL_DICOM / f"{name}.dcm").read_bytes()
+    values, facts = copy_of(data)
+    assert (values == dcmread(io.BytesIO(data)).pixel_array).all()
+    assert np.abs(shown(values, facts) - decode(data).pixels).max() <= 0.01
