@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 
 from diagnosis import selectors
 from diagnosis.models import Finding, Prediction, Radiograph, Study
+from diagnosis.templatetags.pages import percent
 from diagnosis.views.common import foremost
 from diagnosis.wording import NORMAL
 from patients import access
@@ -111,7 +112,7 @@ def _maps(prediction: Prediction) -> list[dict[str, Any]]:
             "prediction": str(prediction.pk),
             "label": finding.label,
             "title": selectors.label_title(model, finding.label),
-            "said": f"{finding.word}, {finding.calibrated:.0%} (threshold {finding.threshold:.0%}), {model}",
+            "said": f"{finding.word}, {percent(finding.calibrated)} (threshold {percent(finding.threshold)}), {model}",
             "address": reverse("prediction_map", args=[prediction.pk, finding.label]),
         }
         for finding in positive

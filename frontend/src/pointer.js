@@ -46,12 +46,12 @@ export function listen(pane, viewer) {
     if (held) viewer.measures.move(pane, held, to);
   }
 
-  /** Across: contrast. Down: brighter where values rise to white, so that the hand feels the same on every film. */
+  /** To the right: less contrast. Up: brighter, down: darker, on every film, negatives and inverted ones too. */
   function rewindow(dx, dy) {
     const { centre, width } = pane.window;
     const step = pane.film.facts.windows[0].width / 400;
     pane.window = {
-      centre: centre - dy * step * pane.film.upward * (pane.turn.invert ? -1 : 1) * -1,
+      centre: centre + dy * step * pane.film.upward * (pane.turn.invert ? -1 : 1),
       width: Math.max(width + dx * step, step),
     };
   }

@@ -1659,7 +1659,7 @@ function at(e, t) {
 	function c(t, n) {
 		let { centre: r, width: i } = e.window, a = e.film.facts.windows[0].width / 400;
 		e.window = {
-			centre: r - n * a * e.film.upward * (e.turn.invert ? -1 : 1) * -1,
+			centre: r + n * a * e.film.upward * (e.turn.invert ? -1 : 1),
 			width: Math.max(i + t * a, a)
 		};
 	}

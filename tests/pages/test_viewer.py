@@ -55,7 +55,7 @@ def test_maps_are_of_positive_findings_only_with_model_and_threshold(client_for,
     (shown,) = told(client_for("radiologist"), study)["films"]
     (found,) = shown["maps"]
     assert found["label"] == "pneumonia"
-    assert found["said"] == "present, 80% (threshold 50%), test-model 1.0.0"
+    assert found["said"] == "present, 80 % (threshold 50 %), test-model 1.0.0"
     prediction = study.radiographs.get().predictions.get()
     assert found["address"] == reverse("prediction_map", args=[prediction.pk, "pneumonia"])
 
