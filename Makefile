@@ -15,7 +15,7 @@ PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing c
 	/^ERROR|^ *error|No space left/ { print; fflush() }'
 
 
-.PHONY: help run study test faults fuzz lint scan
+.PHONY: help run study test faults fuzz lint scan viewer
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ lint: $(VENV)/.dev ## Check style, templates, types and migrations
 	@$(BIN)/mypy
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@LOG_LEVEL=WARNING DJANGO_SETTINGS_MODULE=cxrsite.settings.test $(BIN)/python manage.py lintmigrations --quiet ok ignore
+
+viewer: ## Build the viewer's script from frontend/ into static/viewer (needs Node 20.19 or newer)
+	@cd frontend && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run build --silent
 
 scan: $(VENV)/.dev ## Look for bad habits, secrets and known holes; write the bill of materials to var/sbom.json
 	@$(BIN)/python .ci/scan

@@ -145,7 +145,7 @@ class RadiographAdmin(FlowAdmin):
     list_display = ("__str__", "patient", "at_clinic", "view", "format", "state", "code", "created_at")
     list_filter = ("state", "format", "view", "clinic")
     date_hierarchy = "created_at"
-    exclude = ("display_key", "message", "warnings")
+    exclude = ("display_key", "reading_key", "reading", "message", "warnings")
     inlines = (JobInline, PredictionInline)
 
 

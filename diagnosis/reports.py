@@ -1,7 +1,7 @@
 """What is read around a report: the model's answer per label, what the reader decided on it, earlier reports.
 
 Every read starts with `.visible_to(user)`, so whoever may not see the model's answer yet finds none here.
-May import: Django, `diagnosis.models`, `diagnosis.selectors`, `diagnosis.sentences`, `diagnosis.triage`. Goes to: services, views, api.
+May import: Django, `diagnosis.models`, `.selectors`, `.sentences`, `.triage`. Goes to: services, views, api.
 """
 
 from __future__ import annotations

@@ -94,6 +94,11 @@ def display_write(sha256: str, png: bytes) -> str:
     return _derived_write(derived_key(sha256, "display.png"), png)
 
 
+def reading_write(sha256: str, png: bytes) -> str:
+    """Store the reading copy, the film's own values; its key."""
+    return _derived_write(derived_key(sha256, "reading.png"), png)
+
+
 def input_write(value: ModelInput) -> None:
     """Store a model input beside its original, by its preprocessing."""
     buffer = io.BytesIO()

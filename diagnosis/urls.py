@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, reporting, send, system, worklist
+from diagnosis.views import films, history, images, models, reporting, send, system, viewer, worklist
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -29,10 +29,13 @@ urlpatterns = [
     path("studies/<uuid:study_id>/report/", never_cache(reporting.report), name="report"),
     path("studies/<uuid:study_id>/report/pdf/", never_cache(reporting.report_print), name="report_pdf"),
     path("studies/<uuid:study_id>/report/amend/", never_cache(reporting.amend), name="report_amend"),
+    path("studies/<uuid:study_id>/view/", never_cache(viewer.study_view), name="study_view"),
+    path("studies/<uuid:study_id>/view/films/", never_cache(viewer.viewer_films), name="viewer_films"),
     path("audit/patients/<uuid:patient_id>/history/", never_cache(history.patient_history), name="patient_history"),
     path("audit/studies/<uuid:study_id>/history/", never_cache(history.study_history), name="study_history"),
     path("jobs/<uuid:job_id>/retry/", films.job_retry, name="job_retry"),
     path("images/<uuid:radiograph_id>/", images.radiograph_image, name="radiograph_image"),
+    path("images/<uuid:radiograph_id>/reading/", images.reading_copy, name="reading_copy"),
     path("images/<uuid:prediction_id>/map/<slug:label>/", images.prediction_map, name="prediction_map"),
     path("status/", never_cache(system.status), name="status"),
     path("models/", never_cache(models.model_list), name="model_list"),

@@ -124,11 +124,54 @@ class FileIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Which values are shown between black and white, in modality values (stored × slope + intercept).
+
+    `of` says where it comes from: the file's `header`, a straight line through the device's own `curve`, the `full`
+    scale of display values, or the `range` in which this film's values lie.
+    """
+
+    centre: float
+    width: float
+    of: Literal["header", "curve", "full", "range"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Millimetres between rows and between columns. `at` says where they hold: at the `detector` (the body is drawn
+    larger than it is), `calibrated` by device or person, on the `scanned` sheet, or `unstated` in the file."""
+
+    row_mm: float
+    column_mm: float
+    at: Literal["detector", "calibrated", "scanned", "unstated"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFilm:
+    """A film's values as its file stores them, upright, nothing applied: `samples` (height, width) of 8 or 16 bits.
+
+    `lowest` is the least value the samples can hold; `inverted`: high modality values are shown dark.
+    """
+
+    samples: npt.NDArray[np.integer]
+    bits: int
+    lowest: int = 0
+    photometric: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2"
+    inverted: bool = False
+    slope: float = 1.0
+    intercept: float = 0.0
+    windows: tuple[Window, ...] = ()
+    spacing: Spacing | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """A film as light intensities: `pixels` is float32 (height, width) in [0, 1], bone bright."""
+    """A film as light intensities: `pixels` is float32 (height, width) in [0, 1], bone bright. `stored`, where it was
+    decoded from a file, holds the values that these were made of."""
 
     pixels: ImageArray
     facts: HeaderFacts
+    stored: StoredFilm | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The full decode: bytes of a film → light intensities in [0, 1], bone bright, identity dropped.
 
-May import NumPy, Pillow, pydicom and `mlcore.header`. Only the prepare child and the command line call
-`decode`; the web process calls `inspect_header`. Next: `mlcore.quality`.
+May import NumPy, Pillow, pydicom, `mlcore.header` and `mlcore.reading`. Only the prepare child and the command line
+call `decode`; the web process calls `inspect_header`. Next: `mlcore.quality`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.tag import Tag
 
-from mlcore.contracts import DecodedImage, HeaderFacts, ImageArray, ImageRefusedError
+from mlcore import reading
+from mlcore.contracts import DecodedImage, HeaderFacts, ImageArray, ImageRefusedError, StoredFilm
 from mlcore.header import inspect_header
 from mlcore.pictures import open_picture
+from mlcore.reading import SPREAD_PERCENTILES
 
 __all__ = ["decode", "inspect_header"]
 
@@ -29,8 +31,6 @@ __all__ = ["decode", "inspect_header"]
 BLANK_LIMIT = 0.01
 #: JPEG chroma of a grey film stays within 3 levels; a photo passes 12 in more than half a percent of its pixels.
 COLOUR_LIMIT, COLOUR_QUANTILE = 12, 0.995
-#: Samples without a display window are spread between these percentiles: dead pixels and markers set no scale.
-SPREAD_PERCENTILES = (0.1, 99.9)
 
 _PIXEL_KEYWORDS = (
     "PixelData",
@@ -54,6 +54,7 @@ _PIXEL_KEYWORDS = (
     "VOILUTFunction",
     "VOILUTSequence",
     "PresentationLUTShape",
+    *reading.TAGS,
 )
 _PIXEL_TAGS = [Tag(tag) for keyword in _PIXEL_KEYWORDS if (tag := tag_for_keyword(keyword)) is not None]
 
@@ -61,7 +62,7 @@ _Samples = npt.NDArray[np.integer]
 
 
 def decode(data: bytes) -> DecodedImage:
-    """The film in `data` as float32 intensities, upright by its EXIF mark, with the facts of its header.
+    """The film in `data` as float32 intensities, upright by its EXIF mark, its stored values and its header's facts.
 
     Repeats every header check. Raises ImageRefusedError: a header code, `image_corrupt`, `image_blank`,
     `image_colour_mode`, `dicom_invalid` or `dicom_no_pixels`. MemoryError passes: it says nothing about the film.
@@ -72,7 +73,7 @@ def decode(data: bytes) -> DecodedImage:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # odd headers are the decoders' small talk; what counts is raised
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            pixels = read(data, facts)
+            pixels, stored = read(data, facts)
     except (ImageRefusedError, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever they like on damaged streams
@@ -82,35 +83,41 @@ def decode(data: bytes) -> DecodedImage:
     if float(pixels.std()) < BLANK_LIMIT:
         raise ImageRefusedError("image_blank")
     height, width = pixels.shape
-    return DecodedImage(pixels=pixels, facts=replace(facts, width=width, height=height))
+    return DecodedImage(pixels=pixels, facts=replace(facts, width=width, height=height), stored=stored)
 
 
-def _read_picture(data: bytes, facts: HeaderFacts) -> ImageArray:
+def _read_picture(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFilm]:
     with open_picture(io.BytesIO(data)) as image:
         image.load()
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16-bit PNG
-            return _spread(np.asarray(image).astype(np.int32))
-        if image.mode in ("1", "L"):
-            return _unit(np.asarray(image.convert("L")))
-        if image.mode not in ("LA", "P", "PA", "RGB", "RGBA"):
-            raise ImageRefusedError("image_colour_mode")
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-        return _grey(np.asarray(image.convert("RGB")))
+            samples = np.asarray(image).astype(np.uint16)
+            return _spread(samples.astype(np.int32)), reading.of_picture(samples)
+        grey = _levels(image)
+    return _unit(grey), reading.of_picture(grey)
+
+
+def _levels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"))
+    if image.mode not in ("LA", "P", "PA", "RGB", "RGBA"):
+        raise ImageRefusedError("image_colour_mode")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+    return _grey(np.asarray(image.convert("RGB")))
 
 
 def _unit(samples: npt.NDArray[np.uint8]) -> ImageArray:
     return np.divide(samples, 255, dtype=np.float32)
 
 
-def _grey(rgb: npt.NDArray[np.uint8]) -> ImageArray:
-    """The one intensity of three equal channels."""
+def _grey(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The one level of three equal channels."""
     spread = rgb.max(axis=2) - rgb.min(axis=2)
     if np.quantile(spread, COLOUR_QUANTILE) > COLOUR_LIMIT:
         raise ImageRefusedError("image_colour_mode")
-    return _unit(rgb[..., 1])
+    return np.ascontiguousarray(rgb[..., 1])
 
 
 def _spread(samples: _Samples, keep: npt.NDArray[np.bool_] | None = None) -> ImageArray:
@@ -122,7 +129,7 @@ def _spread(samples: _Samples, keep: npt.NDArray[np.bool_] | None = None) -> Ima
     return np.clip(scaled, 0, 1, out=scaled)
 
 
-def _read_dicom(data: bytes, facts: HeaderFacts) -> ImageArray:
+def _read_dicom(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFilm]:
     dataset = dcmread(io.BytesIO(data), specific_tags=_PIXEL_TAGS)
     _require_pixels(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -131,14 +138,16 @@ def _read_dicom(data: bytes, facts: HeaderFacts) -> ImageArray:
     if samples.ndim == 3:
         if samples.dtype != np.uint8:
             raise ImageRefusedError("image_colour_mode")
-        return _grey(samples)
+        grey = _grey(samples)
+        return _unit(grey), reading.of_picture(grey)
     padding = _padding(dataset, samples)
-    pixels = _windowed(dataset, samples, padding)
+    curve = _curve(dataset)
+    pixels = _windowed(dataset, samples, curve, padding)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         np.subtract(1, pixels, out=pixels)
     if padding is not None:
         pixels[padding] = 0
-    return pixels
+    return pixels, reading.of_dicom(dataset, samples, curve=curve, padding=padding)
 
 
 def _require_pixels(dataset: Dataset) -> None:
@@ -162,23 +171,34 @@ def _padding(dataset: Dataset, samples: _Samples) -> npt.NDArray[np.bool_] | Non
     return mask if mask.any() and not mask.all() else None
 
 
-def _windowed(dataset: Dataset, samples: _Samples, padding: npt.NDArray[np.bool_] | None) -> ImageArray:
+def _curve(dataset: Dataset) -> npt.NDArray[np.floating] | None:
     """Modality and VOI LUT (PS3.3 C.11.1, C.11.2) as one table over every sample value, so that memory stays small.
 
     Without a window, samples of up to 8 bits are already display values and keep their scale (the same film as PNG
-    gives the same numbers); deeper ones are detector values with an arbitrary scale, and are spread by percentiles.
+    gives the same numbers); deeper ones are detector values with an arbitrary scale, and have no curve.
     """
-    bits = dataset.BitsStored
-    low = -(1 << (bits - 1)) if dataset.get("PixelRepresentation") else 0
+    bits, low = dataset.BitsStored, _lowest(dataset)
     ramp = np.arange(low, low + (1 << bits))
     curve = _voi_curve(dataset, apply_modality_lut(ramp, dataset))
-    if curve is None and bits <= 8:
-        curve = np.linspace(0, 1, len(ramp))
+    return np.linspace(0, 1, len(ramp)) if curve is None and bits <= 8 else curve
+
+
+def _lowest(dataset: Dataset) -> int:
+    return -(1 << (dataset.BitsStored - 1)) if dataset.get("PixelRepresentation") else 0
+
+
+def _windowed(
+    dataset: Dataset,
+    samples: _Samples,
+    curve: npt.NDArray[np.floating] | None,
+    padding: npt.NDArray[np.bool_] | None,
+) -> ImageArray:
+    """Samples through the curve; those without one are spread by percentiles."""
     if curve is None:
         spread = _spread(samples, None if padding is None else ~padding)
         return 1 - spread if float(dataset.get("RescaleSlope") or 1) < 0 else spread
     table = np.clip(curve, 0, 1).astype(np.float32)
-    return table[np.clip(samples.astype(np.int32) - low, 0, len(table) - 1)]
+    return table[np.clip(samples.astype(np.int32) - _lowest(dataset), 0, len(table) - 1)]
 
 
 def _voi_curve(dataset: Dataset, values: npt.NDArray[np.number]) -> npt.NDArray[np.floating] | None:

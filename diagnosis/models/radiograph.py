@@ -21,8 +21,11 @@ from patients.models import Clinic
 class Radiograph(models.Model):
     """received → ready / rejected(code), moved by the prepare stage only.
 
-    The original lies in content-addressed storage under `sha256`; `display_key` and `input_key` name the files
-    that prepare wrote. Rejected is not failed: the software worked, the picture cannot be used.
+    The original lies in content-addressed storage under `sha256`; `display_key` and `reading_key` name pictures that
+    prepare wrote: one for every page, one with the film's own values for reading, which `reading` says how to show
+    (`mlcore.reading`). Films of before the reading copy have none.
+
+    Rejected is not failed: the software worked, the picture cannot be used.
     """
 
     class State(models.TextChoices):
@@ -48,6 +51,8 @@ class Radiograph(models.Model):
     series_instance_uid = models.CharField(max_length=64, blank=True)
     study_instance_uid = models.CharField(max_length=64, blank=True)
     display_key = models.CharField(max_length=128, blank=True)
+    reading_key = models.CharField(max_length=128, blank=True, default="", db_default="")
+    reading = models.JSONField(default=dict, blank=True, db_default={})
     quality = models.JSONField(default=dict, blank=True)
     warnings = models.JSONField(default=list, blank=True, help_text="[{code, message}]")
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)

@@ -1,9 +1,9 @@
 """The prepare stage: the only place where the bytes of a film are fully parsed.
 
-Stored original → display image and model inputs on disk → one transaction: job done, film ready or rejected, Job(infer)
-queued, and one more for each version on trial. May import: Django, `diagnosis.models`, `.storage`, `.services.queue`,
-Keras-free modules of `mlcore`. Runs in a child process with time and memory limits; the committed Job(infer) hands over
-to `diagnosis.services.infer`.
+Stored original → display image, reading copy and model inputs on disk → one transaction: job done, film ready or
+rejected, Job(infer) queued, and one more for each version on trial. May import: Django, `diagnosis.models`,
+`.storage`, `.services.queue`, Keras-free modules of `mlcore`. Runs in a child process with time and memory limits; the
+committed Job(infer) hands over to `diagnosis.services.infer`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from mlcore.display import display_png
 from mlcore.pipeline import Timings
 from mlcore.preprocess import model_input
 from mlcore.quality import assess
+from mlcore.reading import reading_facts, reading_png
 from patients.errors import ApplicationError, error_sentence
 
 log = logging.getLogger("diagnosis.prepare")
@@ -43,6 +44,8 @@ class _Prepared:
     code: str = ""
     message: str = ""
     display_key: str = ""
+    reading_key: str = ""
+    reading: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
     warnings: list[FilmWarning] = field(default_factory=list)
     shadows: list[ModelVersion] = field(default_factory=list)
@@ -99,6 +102,10 @@ def _prepare(job: Job) -> _Prepared:
         prepared.code, prepared.message = quality.reasons[0].code, quality.reasons[0].message
         return prepared
     prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
+    if image.stored is not None:
+        with prepared.timings.step("reading"):
+            prepared.reading_key = storage.reading_write(sha256, reading_png(image.stored))
+            prepared.reading = reading_facts(image)
     if job.model_version is not None:
         with prepared.timings.step("preprocess"):
             recipe = card_from_json(job.model_version.card).preprocessing
@@ -144,7 +151,8 @@ def _commit(job: Job, prepared: _Prepared) -> None:
 
 
 def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
-    """received → ready or rejected. A film that is being prepared again for another model stays what it is."""
+    """received → ready or rejected. A film that is being prepared again stays what it is, except that one of before the
+    reading copy gets its own now."""
     known = {warning["code"] for warning in radiograph.warnings}
     warnings = [asdict(warning) for warning in prepared.warnings if warning.code not in known]
     Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.RECEIVED).update(
@@ -152,9 +160,14 @@ def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
         code=prepared.code,
         message=prepared.message[:500],
         display_key=prepared.display_key,
+        reading_key=prepared.reading_key,
+        reading=prepared.reading,
         quality=prepared.quality,
         warnings=radiograph.warnings + warnings,
     )
+    if prepared.reading_key:
+        older = Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.READY, reading_key="")
+        older.update(reading_key=prepared.reading_key, reading=prepared.reading)
 
 
 def _infer_queue(job: Job, model: ModelVersion, *, shadow: bool = False) -> bool:

@@ -1,6 +1,8 @@
 """Pixels: the film as prepare re-encoded it, and the model's map over it. The only way an image leaves the site.
 
-Checks the right and the file, then records, then sends; if the record cannot be written nothing is sent.
+Checks the right and the file, then records, then sends; if the record cannot be written nothing is sent. Every answer
+says whose it is (`X-Study-ID`, `X-Radiograph-ID`, `X-Image-SHA256` of the original), so that a viewer can refuse to
+paint another film than the one it asked for.
 May import: Django, `diagnosis.models`, `diagnosis.storage`, `mlcore.display`, `mlcore.explain`, `patients`; no keras.
 """
 
@@ -40,12 +42,14 @@ HEADERS = {
 def radiograph_image(request: HttpRequest, radiograph_id: UUID) -> HttpResponse:
     """The display PNG of a film. `not_found` while it is not prepared."""
     film = _film(request.user, radiograph_id)
-    if not film.display_key:
-        raise ApplicationError("not_found")
-    _require_whole(request.user, film, film, film.display_key)
-    _record(request.user, film, film)
-    response = sendfile(request, storage.path_of(film.display_key), mimetype="image/png")
-    return _guarded(response)
+    return _picture(request, film, film.display_key)
+
+
+@require_safe
+def reading_copy(request: HttpRequest, radiograph_id: UUID) -> HttpResponse:
+    """The film's own values as a grey PNG of 8 or 16 bits. `not_found` where it was prepared without one."""
+    film = _film(request.user, radiograph_id)
+    return _picture(request, film, film.reading_key)
 
 
 @require_safe
@@ -63,7 +67,17 @@ def prediction_map(request: HttpRequest, prediction_id: UUID, label: str) -> Htt
         raise ApplicationError("not_found")
     exclusive = prediction.model_version.card.get("architecture", {}).get("exclusive", True)
     layer = overlay_png(_outline(film), finding_map(maps, labels.index(label), exclusive=exclusive))
-    return _guarded(HttpResponse(layer, content_type="image/png"))
+    response = _guarded(HttpResponse(layer, content_type="image/png"), film)
+    response["X-Prediction-ID"], response["X-Finding"] = str(prediction.pk), label
+    return response
+
+
+def _picture(request: HttpRequest, film: Radiograph, key: str) -> HttpResponse:
+    if not key:
+        raise ApplicationError("not_found")
+    _require_whole(request.user, film, film, key)
+    _record(request.user, film, film)
+    return _guarded(sendfile(request, storage.path_of(key), mimetype="image/png"), film)
 
 
 def _film(user: User, radiograph_id: UUID) -> Radiograph:
@@ -97,8 +111,9 @@ def _record(user: User, film: Radiograph, target: Radiograph | Prediction, *, ou
     audit_record(user=user, verb="read", target=target, clinic=film.clinic, patient=film.study.patient, outcome=outcome)
 
 
-def _guarded(response: HttpResponse) -> HttpResponse:
-    for name, value in HEADERS.items():
-        response[name] = value
+def _guarded(response: HttpResponse, film: Radiograph) -> HttpResponse:
+    whose = {"X-Study-ID": film.study_id, "X-Radiograph-ID": film.pk, "X-Image-SHA256": film.sha256}
+    for name, value in (HEADERS | whose).items():
+        response[name] = str(value)
     response._csp_exempt = True
     return response

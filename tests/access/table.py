@@ -74,8 +74,11 @@ POST  /studies/<uuid:study_id>/read/sign/                       302  403  403  3
 GET   /studies/<uuid:study_id>/report/                          302  403  200  200  404  200  403  404  404  200
 GET   /studies/<uuid:study_id>/report/pdf/                      302  403  404  404  404  404  403  404  404  404
 POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  409  404  403  403  404  404  403
+GET   /studies/<uuid:study_id>/view/                            302  403  403  200  404  403  403  404  404  200
+GET   /studies/<uuid:study_id>/view/films/                      302  403  403  200  404  403  403  404  404  200
 POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404  404  200
+GET   /images/<uuid:radiograph_id>/reading/                     302  403  403  200  404  403  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  404  404  404  404  404
 GET   /audit/                                                   302  403  403  200  200  200  200  403  403  403
 POST  /audit/patient/                                           302  403  403  403  403  403  302  403  403  403
@@ -148,7 +151,10 @@ POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  3
 GET   /api/v1/reports/<str:id>/                                 401  404  200  200  404  200  404  404  404  200
 PATCH /api/v1/reports/<str:id>/                                 401  404  403  409  404  403  404  404  404  403
 POST  /api/v1/reports/<str:id>/amend/                           401  404  403  201  404  403  404  404  404  403
+GET   /studies/<uuid:study_id>/view/                            302  403  403  200  404  200  403  404  404  200
+GET   /studies/<uuid:study_id>/view/films/                      302  403  403  200  404  200  403  404  404  200
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  200  403  404  404  200
+GET   /images/<uuid:radiograph_id>/reading/                     302  403  403  200  404  200  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  404  404  200  404  200  404  404  404  200
 GET   /api/v1/radiographs/<str:id>/image/                       401  403  403  200  404  200  403  404  404  200
 GET   /api/v1/predictions/<str:id>/                             401  404  404  200  404  200  404  404  404  200
@@ -158,6 +164,7 @@ GET   /api/v1/predictions/<str:id>/map/<str:label>/             401  404  404  2
 #: The clinic shows unread results: operators and radiographers see image and result.
 OPEN = """
 GET   /images/<uuid:radiograph_id>/                             302  200  200  200  404  403  403  404  404  200
+GET   /images/<uuid:radiograph_id>/reading/                     302  200  200  200  404  403  403  404  404  200
 GET   /images/<uuid:prediction_id>/map/<slug:label>/            302  200  200  200  404  404  404  404  404  404
 GET   /api/v1/radiographs/<str:id>/image/                       401  200  200  200  404  403  403  404  404  200
 GET   /api/v1/predictions/<str:id>/                             401  200  200  200  404  404  404  404  404  404

@@ -58,6 +58,7 @@ class Side:
         factories.reading_make(study)
         radiograph = factories.radiograph_make(study, state="ready")
         radiograph.display_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/display.png"
+        radiograph.reading_key = f"derived/{radiograph.sha256[:2]}/{radiograph.sha256}/reading.png"
         radiograph.save()
         factories.job_make(radiograph, "prepare", "succeeded")
         factories.job_make(radiograph, "infer", "failed")
@@ -146,10 +147,11 @@ class World:
 
 
 def _files_write(media_root: Path, radiograph: Radiograph) -> None:
-    """What prepare and infer would have left of a film: the display picture and the maps."""
+    """What prepare and infer would have left of a film: the two pictures and the maps."""
     folder = (media_root / radiograph.display_key).parent
     folder.mkdir(parents=True)
-    Image.new("L", (512, 512), 90).save(folder / "display.png")
+    for name in ("display.png", "reading.png"):
+        Image.new("L", (512, 512), 90).save(folder / name)
     content = io.BytesIO()
     np.savez(content, maps=np.zeros((7, 7, 3), np.float16), labels=np.array(["normal", "pneumonia", "effusion"]))
     (folder / "maps.npz").write_bytes(content.getvalue())

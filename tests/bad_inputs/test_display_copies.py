@@ -104,20 +104,24 @@ def chunks(png: bytes) -> list[bytes]:
     return names
 
 
-@pytest.mark.parametrize("way", [API, PAGE])
+READING = "reading"
+
+
+@pytest.mark.parametrize("way", [API, PAGE, READING])
 @pytest.mark.parametrize("name", FILES)
-def test_the_display_copy_carries_pixels_and_nothing_else(name, way, prepared, api_for, client_for):
+def test_each_copy_carries_pixels_and_nothing_else(name, way, prepared, api_for, client_for):
     film = prepared(*FILES[name])
     if way == API:
         answer = api_for("radiologist").get(f"/api/v1/radiographs/{film.pk}/image/")
     else:
-        answer = client_for("radiologist").get(f"/images/{film.pk}/")
+        answer = client_for("radiologist").get(f"/images/{film.pk}/{'reading/' if way == READING else ''}")
     png = body_of(answer)
     assert {header: answer.headers[header] for header in HEADERS} == HEADERS
     assert set(chunks(png)) == {b"IHDR", b"IDAT", b"IEND"}
     assert not [secret for secret in SECRETS if secret in png]
     picture = Image.open(io.BytesIO(png))
-    assert (picture.size, picture.mode, picture.info, len(picture.getexif())) == ((512, 512), "L", {}, 0)
+    mode = "I;16" if way == READING and name == "dicom" else "L"
+    assert (picture.size, picture.mode, picture.info, len(picture.getexif())) == ((512, 512), mode, {}, 0)
 
 
 def _addresses(film: Radiograph, prediction: Prediction) -> list[str]:

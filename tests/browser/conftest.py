@@ -21,6 +21,8 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.synthetic import as_dicom, synthetic_film
+
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "var" / "screenshots"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -161,3 +163,45 @@ def choose_patient(page: Page, name: str) -> None:
     page.get_by_label("Patient's name or number").press_sequentially(name[:4])
     page.get_by_role("link", name=name).click()
     expect(page.locator(".patient-strip")).to_contain_text(name)
+
+
+_VERMA = {"patient_id": "0017", "patient_name": "VERMA^ASHA"}
+#: What the two films of `studies` say of themselves.
+_PRIOR = {"photometric": "MONOCHROME1", "bits": 10, "StudyDate": "20250101", "AcquisitionDate": "20250101"}
+_NEW = {"bits": 16, "window": (30000, 50000), "ImagerPixelSpacing": [0.2, 0.2]}
+_NEW |= {"StudyDate": "20260601", "AcquisitionDate": "20260601"}
+
+
+class Studies(NamedTuple):
+    """Addresses of two studies of one patient, and their DICOM files: the prior a negative of 10 bits, the newer one of
+    16 bits with a window and the size of its pixels."""
+
+    prior: str
+    new: str
+    prior_file: bytes
+    new_file: bytes
+
+
+@pytest.fixture(scope="package")
+def studies(chromium, site) -> Studies:
+    """Sent by the radiologist, and prepared; whoever needs the model's answer waits for it."""
+    prior = as_dicom(synthetic_film(301, (900, 1000)), **_VERMA, **_PRIOR)
+    new = as_dicom(synthetic_film(302, (900, 1000)), **_VERMA, **_NEW)
+    context = chromium.new_context(base_url=site.url)
+    page = context.new_page()
+    sign_in(page, "radiologist", site.passwords["radiologist"])
+    addresses = [_sent(page, content) for content in (prior, new)]
+    context.close()
+    return Studies(*addresses, prior, new)
+
+
+def _sent(page: Page, content: bytes) -> str:
+    choose_patient(page, "Asha")
+    page.get_by_label("Chest film").set_input_files(
+        {"name": "film.dcm", "mimeType": "application/dicom", "buffer": content}
+    )
+    page.locator("#send-button").click()
+    expect(page.locator(".film-pixels")).to_have_count(1, timeout=RESULT_SECONDS * 1000)
+    address = page.get_by_role("link", name="Open the study").first.get_attribute("href")
+    assert address
+    return address

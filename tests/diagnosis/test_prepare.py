@@ -30,6 +30,9 @@ def test_a_good_film_becomes_ready_with_display_image_and_model_input(take_in, m
     assert (radiograph.state, radiograph.code) == ("ready", "")
     picture = Image.open(io.BytesIO(storage.path_of(radiograph.display_key).read_bytes()))
     assert (picture.format, picture.mode, picture.info) == ("PNG", "L", {})
+    copy = Image.open(io.BytesIO(storage.path_of(radiograph.reading_key).read_bytes()))
+    assert (copy.size, copy.info) == ((radiograph.width, radiograph.height), {})
+    assert radiograph.reading["windows"]
     recipe = model.card["preprocessing"]["id"]
     assert storage.input_read(radiograph.sha256, recipe).image_sha256 == radiograph.sha256
     assert hints == ["prepare", "infer"]
@@ -42,7 +45,7 @@ def test_the_models_job_is_queued_in_the_same_commit(take_in, model):
     assert (done.kind, done.state, set(done.timings_ms)) == (
         "prepare",
         "succeeded",
-        {"decode", "display", "quality", "preprocess"},
+        {"decode", "display", "quality", "reading", "preprocess"},
     )
     assert (waiting.kind, waiting.state, waiting.model_version, waiting.priority) == ("infer", "queued", model, 0)
     assert AuditEvent.objects.filter(verb="prepare", outcome="ok", patient=radiograph.study.patient).exists()
@@ -153,6 +156,19 @@ def test_a_film_is_prepared_again_for_another_model_and_stays_ready(take_in, mod
     run()
     assert Radiograph.objects.values().get() == before
     assert Job.objects.filter(kind="infer", model_version=other, state="queued").exists()
+
+
+def test_a_film_of_before_the_reading_copy_gets_one_when_it_is_prepared_again(take_in, model):
+    radiograph = take_in()
+    run()
+    Radiograph.objects.update(reading_key="", reading={})
+    before = Radiograph.objects.values("state", "display_key", "quality", "warnings").get()
+    Job.objects.filter(kind="prepare").update(state="queued")
+    run()
+    radiograph.refresh_from_db()
+    assert radiograph.reading_key
+    assert radiograph.reading["windows"]
+    assert Radiograph.objects.values("state", "display_key", "quality", "warnings").get() == before
 
 
 def test_preparing_twice_asks_the_model_once(take_in, model):

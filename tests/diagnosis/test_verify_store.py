@@ -64,11 +64,12 @@ def middle_of_content(path: Path) -> int:
 def files_of(job: Job) -> dict[str, Path]:
     film, prediction = job.radiograph, Prediction.objects.get(radiograph=job.radiograph)
     folder = storage.path_of(film.display_key).parent
-    keys = {film.display_key, prediction.map_key}
+    keys = {film.display_key, film.reading_key, prediction.map_key}
     (model_input,) = (path for path in folder.iterdir() if storage.derived_key(film.sha256, path.name) not in keys)
     return {
         "original": storage.path_of(storage.original_key(film.sha256)),
         "display copy": storage.path_of(film.display_key),
+        "reading copy": storage.path_of(film.reading_key),
         "model input": model_input,
         "map": storage.path_of(prediction.map_key),
     }
@@ -78,7 +79,7 @@ def test_a_store_as_it_was_written_is_said_so(read_film):
     assert "1 films and every model version are stored as they were written." in said()
 
 
-@pytest.mark.parametrize("kind", ["original", "display copy", "model input", "map"])
+@pytest.mark.parametrize("kind", ["original", "display copy", "reading copy", "model input", "map"])
 def test_one_flipped_byte_is_found_and_names_the_row_by_its_id(read_film, kind):
     path = files_of(read_film)[kind]
     flip(path, middle_of_content(path))
@@ -88,7 +89,7 @@ def test_one_flipped_byte_is_found_and_names_the_row_by_its_id(read_film, kind):
     assert str(named) in line
 
 
-@pytest.mark.parametrize("kind", ["original", "display copy", "model input", "map"])
+@pytest.mark.parametrize("kind", ["original", "display copy", "reading copy", "model input", "map"])
 def test_a_file_that_is_gone_is_found(read_film, kind):
     files_of(read_film)[kind].unlink()
     (line,) = faults()

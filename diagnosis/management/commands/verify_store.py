@@ -16,7 +16,7 @@ from patients.errors import ApplicationError
 
 class Command(BaseCommand):
     help = (
-        "Read every film, display copy, model input, map and model version again and compare it with its row. "
+        "Read every film, its copies, model input, maps and every model version again and compare it with its row. "
         "One line for each fault, by ids; files older than a day that no row names are listed and kept. "
         "Changes nothing. Exit status: 0 all is well, 1 there are faults."
     )
