@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -166,7 +167,7 @@ class WorklistViewSet(ViewSet):
         summary="Unread studies, what presses most first",
         operation_id="worklist_list",
         parameters=PARAMETERS,
-        responses=PageSerializer,
+        responses=forced_singular_serializer(PageSerializer),
     )
     def list(self, request: Request) -> Response:
         query = _query(request)
