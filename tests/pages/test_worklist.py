@@ -143,6 +143,8 @@ def test_clinic_is_told_who_read_its_film_and_when(client_for, clinic, patient, 
     assert "Not yet signed by a radiologist" in client.get(f"/studies/{study.pk}/").content.decode()
     factories.report_make(study, reader, "draft")
     assert "Not yet read" in page_of(client)
-    study.reports.all().update(status="final", signed_by=reader, signed_at=timezone.now())
+    study.reports.all().update(
+        status="final", signed_by=reader, signed_at=timezone.now(), registration_number="MCI-4711"
+    )
     assert "Read by Ines Costa" in page_of(client)
     assert "Signed by Ines Costa" in client.get(f"/studies/{study.pk}/").content.decode()

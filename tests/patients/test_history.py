@@ -15,6 +15,7 @@ from diagnosis.models import (
     ModelChange,
     Prediction,
     Radiograph,
+    SavedView,
     Study,
     Tally,
     UploadKey,
@@ -34,6 +35,7 @@ UNTRACKED = {
     Prediction,
     Finding,
     FirstImpression,
+    SavedView,
     ModelChange,
     AuditEvent,
     AuditSeal,
@@ -123,6 +125,7 @@ def test_a_refused_change_leaves_no_version(patient, user_for):
 def test_not_even_the_owner_rewrites_a_history(patient, user_for, statement):
     study = factories.study_make(patient)
     factories.predicted_film_make(study)
+    factories.reading_make(study)
     factories.decision_make(factories.report_make(study, user_for("radiologist"), "draft"), "effusion")
     for history in HISTORIES:
         assert history.objects.exists(), history
