@@ -61,7 +61,9 @@ def _place(reading: Reading) -> None:
         by_film[prediction.radiograph_id].append(prediction)
     shown = [triage.foremost(found) for found in by_film.values()]
     answers = [prediction for prediction in shown if prediction is not None]
-    urgency = triage.urgency_of(study.urgency, answers, answered=len(answers) == len(shown))
+    # Where films are read first, neither the place nor its reason may give the model's answer away.
+    heard = [] if study.clinic.read_first else answers
+    urgency = triage.urgency_of(study.urgency, heard, answered=len(answers) == len(shown))
     reading.urgency, reading.emergency, reading.critical = urgency.value, urgency.emergency, urgency.critical
     reading.finding, reading.labels, reading.answered = urgency.finding, list(urgency.labels), urgency.answered
     reading.stands_at = triage.stands_at(reading.received_at, urgency.value, _head_start(study.clinic))

@@ -2,8 +2,8 @@
 
 Everything on the page is one form. Each part is sent by itself through htmx and answered with the fragment that
 changes; without scripts the whole form is sent and the page comes back.
-May import: Django, `diagnosis.selectors`, `.reports`, `.services.reporting`, `.forms`, `.sheet`, `.pdf`,
-`.views.common`, `patients`.
+May import: Django, `diagnosis.selectors`, `.reports`, `.services.reporting`, `.services.reading`, `.forms`, `.sheet`,
+`.pdf`, `.views.common`, `patients`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from diagnosis.forms import ReportForm
 from diagnosis.models import Report, ReportedFinding, Study
 from diagnosis.pdf import report_pdf
 from diagnosis.services import reporting
+from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.sheet import sheet_of
 from diagnosis.views.common import films_context
 from patients import access
@@ -201,6 +202,7 @@ def _page(request: HttpRequest, study: Study, *, status: int = 200, **more: Any)
     context |= _draft_context(request.user, study)
     context["priors"] = list(reports.priors_read(user=request.user, study=study)[:PRIORS])
     context["reads_first"] = any(film.reads_first for film in study.films)
+    context |= {"reading": reading_of(request.user, study), "renew_seconds": RENEW_SECONDS}
     context["registration_number"] = reporting.registration_number_of(request.user, study.clinic)
     audit_record(user=request.user, verb="read", target=study, clinic=study.clinic, patient=study.patient)
     return render(request, "reading/read.html", context | more, status=status)

@@ -98,6 +98,18 @@ def test_retired_and_trial_versions_do_not_place_a_study(patient):
 
 
 @pytest.mark.django_db
+def test_where_films_are_read_first_the_answer_gives_neither_place_nor_reason(clinic, patient):
+    clinic.read_first = True
+    clinic.save()
+    study = factories.study_make(patient)
+    factories.predicted_film_make(study, calibrated={"pneumonia": 0.99})
+    row = factories.reading_make(study, placed=True)
+    assert row.answered
+    assert (row.urgency, row.critical, row.finding, row.labels) == (0.0, False, None, [])
+    assert row.stands_at == row.received_at
+
+
+@pytest.mark.django_db
 def test_head_start_is_measured_by_what_the_clinic_lately_waited(clinic, patient):
     clinic.max_wait_minutes = 600
     clinic.save()
@@ -118,6 +130,7 @@ def test_signature_closes_the_study_and_ends_the_claim(unread, radiologist):
     draft = factories.report_make(unread.study, radiologist, "draft")
     assert Reading.objects.get().closed_at is None
     draft.status, draft.signed_by, draft.signed_at = "final", radiologist, timezone.now()
+    draft.registration_number = "MCI-4711"
     draft.save()
     row = Reading.objects.get()
     assert row.closed_at is not None

@@ -58,6 +58,13 @@ def page_of(client: Any, study: Any, name: str) -> str:
 # --- reading
 
 
+def test_the_page_claims_the_study_and_says_who_else_reads_it(reader, study, user_for, clinic):
+    row = factories.reading_make(study)
+    assert f'hx-post="{reverse("reading_claim", args=[study.pk])}"' in page_of(reader, study, "read")
+    factories.claim_make(row, factories.user_make("radiologist", clinic, first_name="Ines", last_name="Costa"))
+    assert "Ines Costa</strong> has been reading this study" in page_of(reader, study, "read")
+
+
 def test_the_page_shows_question_model_numbers_and_earlier_reports(reader, user_for, study, prediction):
     earlier = factories.study_make(study.patient, acquired_at=timezone.now() - timedelta(days=300))
     factories.report_make(earlier, user_for("radiologist"), impression="Old scar")
@@ -216,6 +223,13 @@ def test_queries_of_the_page_do_not_grow(reader, study, prediction, count_querie
 def read_first(clinic):
     clinic.read_first = True
     clinic.save()
+
+
+def test_in_read_first_mode_the_worklist_tells_nothing_of_the_answer(reader, study, prediction, read_first):
+    factories.reading_make(study, placed=True)
+    page = reader.get(reverse("reading_list")).content.decode()
+    assert "before the model's answer is shown" in page
+    assert "threshold" not in page
 
 
 def test_in_read_first_mode_nothing_tells_the_models_answer(
