@@ -22,7 +22,7 @@ def test_critical_films_wait_a_third_less_and_no_film_much_longer(load):
     assert outcome.stretched <= 1.10
 
 
-def test_a_finding_weighs_its_severity_times_its_probability_from_its_threshold_on():
+def test_weight_of_a_finding_is_its_severity_times_its_probability_from_its_threshold_on():
     assert triage.weight(severity=0.8, calibrated=0.5, threshold=0.5) == 0.4
     assert triage.weight(severity=1.0, calibrated=0.49, threshold=0.5) == 0.0
 
