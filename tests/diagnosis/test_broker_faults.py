@@ -23,8 +23,9 @@ def broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
     """The site's Redis, for this test."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:  # a socket's path must be short
         own = Broker(Path(folder))
-        settings.CELERY_BROKER_URL = own.url
+        # Celery first: it reads the settings when it is first asked, and would take this address for its own.
         monkeypatch.setattr(current_app.conf, "broker_url", own.url)
+        settings.CELERY_BROKER_URL = own.url
         yield own
         own.kill()
 
