@@ -7,6 +7,7 @@ session and by token. Roles are those of `patients.models.Role`, and `system` fo
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ from cxrsite.database import as_owner
 from patients.actor import SYSTEM, process_acts_as
 from patients.models import Clinic, Patient, User
 from tests import factories
+
+# Several test processes share the cores: TensorFlow's own threads would wait for one another, and took half as long again.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
 
 UserFor = Callable[..., User]
 
