@@ -31,7 +31,7 @@ from patients.actor import SYSTEM, process_acts_as
 from patients.models import Clinic, Patient, User
 from tests import factories
 
-# Several test processes share the cores: TensorFlow's own threads would wait for one another, and took half as long again.
+# Several test processes share the cores, where TensorFlow's own threads would only wait for one another.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
 
