@@ -1,7 +1,7 @@
 """What is read around a report: the model's answer per label, what the reader decided on it, earlier reports.
 
 Every read starts with `.visible_to(user)`, so whoever may not see the model's answer yet finds none here.
-May import: Django, `diagnosis.models`, `.selectors`, `.sentences`, `.triage`. Goes to: services, views, api.
+May import: Django, `diagnosis.models`, `.selectors`, `.sentences`, `.triage`, `mlcore.card`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from diagnosis.querysets import SIGNED
 from diagnosis.selectors import label_title, predictions_read
 from diagnosis.sentences import FINDINGS, Prior, finding_title, sentences_draft
 from diagnosis.triage import foremost
+from mlcore.card import NORMAL
 from patients.models import User
-
-#: The label that says nothing is wrong. Nobody decides on it: it is the absence of the others.
-NORMAL = "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,8 @@ class Answer:
 
 def findings_foremost(*, user: User, study: Study) -> dict[str, Finding]:
     """The model's answers about the study that the user may see, by label, those it reports first, strongest first:
-    two queries. Of several films each label has its strongest finding; "normal" is left out."""
+    two queries. Of several films each label has its strongest finding. Nobody decides on "normal": it is the absence of
+    the others."""
     by_film: dict[object, list[Prediction]] = {}
     for prediction in predictions_read(user).filter(radiograph__study=study):
         by_film.setdefault(prediction.radiograph_id, []).append(prediction)

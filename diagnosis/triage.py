@@ -4,7 +4,8 @@ The list is in order of arrival, with two exceptions. A study that was sent as a
 presses has a head start: it stands as if it had come earlier, by at most `HEAD_START` of the time that studies have
 lately waited at the clinic. So a study's place never has to be computed again as time passes, everything moves up, and
 nothing but an emergency overtakes a study that waits longer than the head start: nothing starves. docs/worklist.md has
-the figures of the simulation that chose these numbers. May import: the standard library, `diagnosis.models`.
+the figures of the simulation that chose these numbers. May import: the standard library, `diagnosis.models`,
+`mlcore.card`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from diagnosis.models import Finding, ModelVersion, Prediction, Study
+from mlcore.card import NORMAL
 
 #: A label whose card does not weigh it.
 UNWEIGHED = 0.5
-#: The label that says nothing is wrong presses nobody.
-NORMAL = "normal"
 #: A film without an answer (waiting, failed, rejected, no model): as pressing as half of the worst, never the last.
 NO_ANSWER = 0.5
 #: What a person asked for counts in full. Emergencies stand before all others, whatever this says.

@@ -1,7 +1,7 @@
 """Where a film stands, in words for people: what happened, what happens next, who can help.
 
 Pure functions on rows that `diagnosis.selectors` has read; no query happens here.
-May import: `diagnosis.models`, `diagnosis.selectors`, the table of coded errors. Goes to: views and templates.
+May import: `diagnosis.models`, `.selectors`, `mlcore.card`, the table of coded errors. Goes to: views and templates.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uuid import UUID
 import diagnosis.errors  # noqa: F401  joins the image codes to the table
 from diagnosis.models import Finding, Job, Prediction, Radiograph
 from diagnosis.selectors import RESULTS_HIDDEN, film_progress, label_title
+from mlcore.card import NORMAL
 from patients.errors import CODES, error_sentence
 
 #: Progress → (sign of the state, name of the state). The sign chooses mark and colour, the name is always written.
@@ -26,8 +27,6 @@ SIGNS: dict[str, tuple[str, str]] = {
     "stopped": ("stopped", "Stopped"),
 }
 STAGES = {"prepare": "checking the film", "infer": "the model"}
-#: The label that says nothing is wrong: it has no place on the film, and its absence is no finding.
-NORMAL = "normal"
 ASK_FOR_RETRY = "A radiologist or the clinic administrator can try again on this page."
 
 

@@ -1,7 +1,7 @@
 """What the worklist shows: open readings in their order, page by page, how many there are, and what changed when.
 
 Costs a fixed number of queries, each served by an index of `Reading`, however many studies are open. May import:
-Django, `diagnosis.models`, `diagnosis.selectors`, `patients.access`. Goes to: views and API.
+Django, `diagnosis.models`, `diagnosis.selectors`, `mlcore.card`, `patients.access`. Goes to: views, API.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from diagnosis import selectors
 from diagnosis.models import Job, ModelVersion, Radiograph, Reading, Report
-from diagnosis.triage import NORMAL
+from mlcore.card import NORMAL
 from patients import access
 from patients.access import Action
 from patients.models import Clinic, User

@@ -175,10 +175,10 @@ ROWS: dict[str, Row] = {
     "F26": Row(
         "two sign at once; a final report is edited",
         (
-            "tests/diagnosis/test_reporting.py::test_f26_of_many_who_sign_one_does",
-            "tests/diagnosis/test_reporting.py::test_f26_a_signed_report_is_edited_by_nobody",
-            "tests/diagnosis/test_reporting.py::test_f26_a_final_report_cannot_be_changed_past_the_application",
-            "tests/diagnosis/test_reporting.py::test_f26_nor_can_the_decisions_in_it",
+            "tests/diagnosis/test_signed_reports.py::test_f26_of_many_who_sign_one_does",
+            "tests/diagnosis/test_signed_reports.py::test_f26_a_signed_report_is_edited_by_nobody",
+            "tests/diagnosis/test_signed_reports.py::test_f26_a_final_report_cannot_be_changed_past_the_application",
+            "tests/diagnosis/test_signed_reports.py::test_f26_nor_can_the_decisions_in_it",
         ),
     ),
     "F27": Row(

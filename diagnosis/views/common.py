@@ -1,6 +1,6 @@
 """What every page that shows films needs: each film with its state in words and what this person may do.
 
-May import: `diagnosis.selectors`, `.reports`, `.monitoring`, `.triage`, `.wording`, `patients.access`.
+May import: `diagnosis.selectors`, `.monitoring`, `.triage`, `.wording`, `mlcore.card`, `patients.access`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from django.utils import timezone
 from diagnosis import monitoring, selectors
 from diagnosis.models import Finding, Prediction, Radiograph, Study
 from diagnosis.triage import foremost
-from diagnosis.wording import NORMAL, QueueView, film_status, headline, no_worker_sentence
+from diagnosis.wording import QueueView, film_status, headline, no_worker_sentence
+from mlcore.card import NORMAL
 from patients import access
 from patients.access import Action
 from patients.models import User

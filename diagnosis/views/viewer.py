@@ -1,7 +1,7 @@
 """The viewer: its page, and what its script asks before it paints: which films, how to show them, whose they are.
 
-May import: Django, `diagnosis.selectors`, `.views.common`, `patients`. The pixels come from `.views.images`; the script
-lies in `frontend/`, its bundle in `static/viewer/`.
+May import: Django, `diagnosis.selectors`, `.triage`, `mlcore.card`, `patients`. The pixels come from `.views.images`; the
+script lies in `frontend/`, its bundle in `static/viewer/`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from diagnosis import selectors
 from diagnosis.models import Finding, Prediction, Radiograph, Study
 from diagnosis.templatetags.pages import percent
 from diagnosis.triage import foremost
-from diagnosis.wording import NORMAL
+from mlcore.card import NORMAL
 from patients import access
 from patients.audit import audit_record
 from patients.errors import ApplicationError

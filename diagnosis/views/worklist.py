@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
@@ -186,7 +187,7 @@ def saved_view_keep(request: HttpRequest) -> HttpResponse:
         except IntegrityError:  # the same name from another window, at the same moment
             own.filter(name=name).update(query=query)
         messages.success(request, f"The view “{name}” is kept.")
-    return redirect(f"/reading/?{query}")
+    return redirect(f"{reverse('reading_list')}?{query}")
 
 
 @require_POST

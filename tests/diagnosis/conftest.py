@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from diagnosis.models import Job, ModelVersion, Radiograph
-from diagnosis.services import infer
+from diagnosis.models import Job, ModelVersion, Prediction, Radiograph, Report
+from diagnosis.services import infer, reporting
 from diagnosis.services.intake import study_create
 from diagnosis.services.models import model_activate, model_register
 from diagnosis.services.pauses import Pauses
@@ -19,6 +19,7 @@ from diagnosis.services.prepare import prepare_next
 from diagnosis.services.presence import Presence
 from diagnosis.uploads import FilmUpload
 from patients.models import Patient, User
+from tests import factories
 from tests.diagnosis.predictors import model_folder_make
 from tests.diagnosis.workers import Workers, hints_forget
 from tests.synthetic import as_png, synthetic_film
@@ -135,3 +136,27 @@ def prepared(take_in: TakeIn) -> Callable[..., Job]:
         return Job.objects.get(radiograph=radiograph, kind="infer")
 
     return make
+
+
+# --- reports
+
+
+@pytest.fixture
+def radiologist(user_for):
+    return user_for("radiologist")
+
+
+@pytest.fixture
+def study(patient):
+    return factories.study_make(patient)
+
+
+@pytest.fixture
+def prediction(study) -> Prediction:
+    """The model reports pneumonia, and neither effusion nor anything else."""
+    return factories.predicted_film_make(study)
+
+
+@pytest.fixture
+def draft(study, prediction, radiologist) -> Report:
+    return reporting.draft_open(user=radiologist, study=study)

@@ -16,6 +16,7 @@ from diagnosis.services import reading
 from diagnosis.services.infer import infer_waiting
 from diagnosis.services.intake import radiograph_add
 from diagnosis.services.prepare import prepare_next
+from diagnosis.services.recovery import sweep
 from patients.actor import SYSTEM, acting_as
 from patients.errors import ApplicationError
 from patients.models import AuditEvent
@@ -23,11 +24,6 @@ from tests import factories
 from tests.synthetic import as_png, synthetic_film
 
 PEOPLE = 6
-
-
-@pytest.fixture
-def radiologist(user_for):
-    return user_for("radiologist")
 
 
 @pytest.fixture
@@ -107,6 +103,18 @@ def test_where_films_are_read_first_the_answer_gives_neither_place_nor_reason(cl
     assert row.answered
     assert (row.urgency, row.critical, row.finding, row.labels) == (0.0, False, None, [])
     assert row.stands_at == row.received_at
+
+
+@pytest.mark.django_db
+def test_where_reading_first_begins_studies_that_wait_already_fall_silent(clinic, patient):
+    study = factories.study_make(patient)
+    factories.predicted_film_make(study, calibrated={"pneumonia": 0.99})
+    assert factories.reading_make(study, placed=True).finding
+    clinic.read_first = True
+    clinic.save()
+    sweep()
+    row = Reading.objects.get(study=study)
+    assert (row.finding, row.labels, row.stands_at) == (None, [], row.received_at)
 
 
 @pytest.mark.django_db
