@@ -1,7 +1,7 @@
 """The viewer: its page, and what its script asks before it paints: which films, how to show them, whose they are.
 
-May import: Django, `diagnosis.selectors`, `.triage`, `mlcore.card`, `patients`. The pixels come from `.views.images`; the
-script lies in `frontend/`, its bundle in `static/viewer/`.
+May import: Django, `diagnosis.selectors`, `.triage`, `mlcore.card`, `patients`. The pixels come from `.views.images`,
+the script lies in `frontend/`, its bundle in `static/viewer/`.
 """
 
 from __future__ import annotations
