@@ -112,7 +112,7 @@ class SavedViewForm(StyledForm):
 
 
 class WorklistForm(StyledForm):
-    """Which films to list. Its cleaned data are the filters of `selectors.worklist`."""
+    """Which films to list. Its cleaned data are the filters of `selectors.film_list`."""
 
     progress = forms.ChoiceField(
         required=False, label="State", choices=[("", "All states"), *((key, word) for key, (_, word) in SIGNS.items())]

@@ -134,10 +134,10 @@ def referring_doctors(clinic: Clinic) -> QuerySet[User]:
     return User.objects.filter(is_active=True, pk__in=held.values("user")).order_by("last_name", "username")
 
 
-# --- the worklist
+# --- the list of films
 
 
-def worklist(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
+def film_list(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
     """Films of the user's clinics as `radiographs_read`, narrowed by the filters that are given.
 
     `progress` (a key of `PROGRESS`), `clinic` (id), `word` (of any finding but "normal" that the user may see),
@@ -172,7 +172,7 @@ def _job(state: str, **lookup: str) -> Exists:
 _DONE = _job("succeeded", kind="infer")
 _REJECTED = Q(state=Radiograph.State.REJECTED)
 
-#: Where a film stands, in the words of the worklist. Exactly one holds for each film; `film_progress` says which.
+#: Where a film stands, in the words of the list of films. Exactly one holds for each film; `film_progress` says which.
 PROGRESS: dict[str, Q] = {
     "rejected": _REJECTED,
     "done": ~_REJECTED & Q(_DONE),

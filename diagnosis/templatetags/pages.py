@@ -111,8 +111,8 @@ def menu_of(context: Any, user: Any) -> dict[str, Any]:
     emergency = context["break_glass"]
     entries = [
         ("home", "Send a film", roles & set(MATRIX[Action.STUDY_UPLOAD])),
-        ("reading_list", "Worklist", roles & set(MATRIX[Action.READING_CLAIM])),
-        ("worklist", "Films", roles or emergency),
+        ("worklist", "Worklist", roles & set(MATRIX[Action.READING_CLAIM])),
+        ("film_list", "Films", roles or emergency),
         ("patient_list", "Patients", emergency or roles & set(MATRIX[Action.PATIENT_VIEW])),
         ("audit_list", "Audit", roles & {*MATRIX[Action.AUDIT_VIEW], *MATRIX[Action.AUDIT_VIEW_OWN]}),
         ("member_list", "People", access.CLINIC_ADMIN in roles),

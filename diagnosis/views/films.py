@@ -1,4 +1,4 @@
-"""Following films: the clinic's worklist, a study with its results, a patient's findings over time, another try.
+"""Following films: the list of a clinic's films, a study with its results, a patient's findings over time, another try.
 
 May import: Django, `diagnosis.selectors`, `.services`, `.forms`, `.charts`, `.views.common`, `patients`.
 """
@@ -32,12 +32,12 @@ PAGE_SIZE = 30
 
 
 @require_safe
-def worklist(request: HttpRequest) -> HttpResponse:
+def film_list(request: HttpRequest) -> HttpResponse:
     """Films of the user's clinics, newest first, with what happens to each of them now."""
     clinics = Clinic.objects.filter(id__in=access.clinic_ids(request.user, Action.STUDY_STATUS))
     form = WorklistForm(request.GET, clinics=clinics)
     filters = form.cleaned_data if form.is_valid() else {}
-    films = selectors.worklist(user=request.user, filters=filters).select_related("study__created_by")
+    films = selectors.film_list(user=request.user, filters=filters).select_related("study__created_by")
     page, older = _page_after(request.user, films, request.GET.get("before", ""))
     signed = selectors.signatures(request.user, [film.study_id for film in page])
     for film in page:
@@ -55,7 +55,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
     }
     shown = {film.study.patient for film in page if film.patient_visible}
     audit_list(user=request.user, patients=shown, renewed=bool(request.htmx))
-    return render(request, "diagnosis/_worklist_rows.html" if request.htmx else "diagnosis/worklist.html", context)
+    return render(request, "diagnosis/_film_rows.html" if request.htmx else "diagnosis/film_list.html", context)
 
 
 def _page_after(user: User, films: QuerySet[Radiograph], before: str) -> tuple[list[Radiograph], str]:

@@ -37,7 +37,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if not access.clinic_ids(request.user, Action.STUDY_UPLOAD).exists():
         if request.method == "POST":
             raise ApplicationError("permission_denied")
-        return redirect("status" if access.is_system_admin(request.user) else "worklist")
+        return redirect("status" if access.is_system_admin(request.user) else "film_list")
     if request.method == "POST":
         return _film_send(request)
     patient, study = _chosen(request.user, request.GET)

@@ -34,7 +34,7 @@ POLL_SECONDS = 5
 
 
 @require_safe
-def reading_list(request: HttpRequest) -> HttpResponse:
+def open_studies(request: HttpRequest) -> HttpResponse:
     """Unread studies of the clinics one reads for. A page that looks again is told 304 while nothing has changed."""
     clinics = _clinics(request)
     etag = _etag(request, clinics)
@@ -60,7 +60,7 @@ def reading_list(request: HttpRequest) -> HttpResponse:
         "is_first": "after" not in request.GET,
     }
     audit_list(user=request.user, patients={row.study.patient for row in rows}, renewed=bool(request.htmx))
-    template = "diagnosis/_reading_rows.html" if request.htmx else "diagnosis/reading_list.html"
+    template = "diagnosis/_worklist_rows.html" if request.htmx else "diagnosis/worklist.html"
     if not request.htmx:
         context["saved_views"] = SavedView.objects.filter(user=request.user)
         context["save_form"] = SavedViewForm(initial={"query": context["view_query"]})
@@ -151,7 +151,7 @@ def reading_release(request: HttpRequest, study_id: UUID) -> HttpResponse:
 def _answer(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """The bar for the page of the study; the list is told to look again; without JavaScript, back to the list."""
     if not request.htmx:
-        return redirect("reading_list")
+        return redirect("worklist")
     if request.htmx.target == "claim":
         return _bar(request, study_id)
     return trigger_client_event(HttpResponse(status=204), "worklist-changed")
@@ -187,7 +187,7 @@ def saved_view_keep(request: HttpRequest) -> HttpResponse:
         except IntegrityError:  # the same name from another window, at the same moment
             own.filter(name=name).update(query=query)
         messages.success(request, f"The view “{name}” is kept.")
-    return redirect(f"{reverse('reading_list')}?{query}")
+    return redirect(f"{reverse('worklist')}?{query}")
 
 
 @require_POST
@@ -195,4 +195,4 @@ def saved_view_remove(request: HttpRequest) -> HttpResponse:
     """Forget one of one's own views; what is not there is forgotten already."""
     _clinics(request)
     SavedView.objects.filter(user=request.user, name=request.POST.get("name", "").replace("\0", "")).delete()
-    return redirect("reading_list")
+    return redirect("worklist")

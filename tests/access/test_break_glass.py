@@ -128,7 +128,7 @@ def test_what_it_allows_is_reading():
 def test_everything_read_is_recorded_with_purpose_and_reason(opener, clinic, patient, film, client_for):
     browser = client_for(opener)
     browser.post("/emergency/", {"clinic": clinic.pk, "reason": REASON})
-    for path in ("/patients/", f"/patients/{patient.pk}/", f"/studies/{film.study_id}/", "/worklist/"):
+    for path in ("/patients/", f"/patients/{patient.pk}/", f"/studies/{film.study_id}/", "/films/"):
         assert browser.get(path).status_code == 200
     browser.post(f"/emergency/{BreakGlass.objects.get().pk}/end/")
     events = AuditEvent.objects.filter(user=opener)

@@ -194,8 +194,8 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
         "POST /patients/": {"query": "person"},
         "POST /audit/patient/": {"number": side.patient.abha_number},
         "POST /patients/new/": person,
-        "POST /reading/views/": {"name": "Mine", "query": "state=mine"},
-        "POST /reading/views/remove/": {"name": "Mine"},
+        "POST /worklist/views/": {"name": "Mine", "query": "state=mine"},
+        "POST /worklist/views/remove/": {"name": "Mine"},
         "POST /emergency/": {"clinic": str(side.clinic.pk), "reason": "Nobody can be reached at night"},
         "POST /people/new/": {
             "clinic": str(side.clinic.pk),

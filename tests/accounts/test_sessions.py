@@ -18,7 +18,7 @@ from tests import factories
 
 LOGIN, STATE, SESSIONS, ME = "/accounts/login/", "/accounts/session/", "/accounts/sessions/", "/api/v1/me/"
 START = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)
-POLL = {"HTTP_HX_REQUEST": "true", "HTTP_HX_CURRENT_URL": "http://testserver/worklist/?q=1"}
+POLL = {"HTTP_HX_REQUEST": "true", "HTTP_HX_CURRENT_URL": "http://testserver/films/?q=1"}
 SCRIPT = {"HTTP_ACCEPT": "application/problem+json"}
 
 
@@ -81,7 +81,7 @@ def test_opening_pages_keeps_a_session_alive(client, clock):
 def test_what_a_page_asks_by_itself_keeps_no_session_alive(client, clock, headers):
     for minutes in (5, 10, 14.9):
         clock(minutes)
-        assert client.get("/worklist/", **headers).status_code == 200
+        assert client.get("/films/", **headers).status_code == 200
     clock(15.1)
     assert not is_in(client)
 
@@ -115,8 +115,8 @@ def test_stepping_up_in_between_does_not_lengthen_the_day(client, clock, setting
 
 def test_a_page_that_renews_itself_is_sent_to_sign_in_and_back_to_where_it_was(client, clock):
     clock(16)
-    answer = client.get("/worklist/", **POLL)
-    assert answer.headers["HX-Redirect"] == f"{LOGIN}?ended=idle&next=%2Fworklist%2F%3Fq%3D1"
+    answer = client.get("/films/", **POLL)
+    assert answer.headers["HX-Redirect"] == f"{LOGIN}?ended=idle&next=%2Ffilms%2F%3Fq%3D1"
 
 
 def test_what_was_sent_too_late_is_said_to_be_lost_and_leads_back_to_its_form(client, clock, patient):

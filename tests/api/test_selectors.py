@@ -19,11 +19,11 @@ def _films(patient, number, **fields):
 
 
 @pytest.mark.parametrize("number", [1, 5])
-def test_the_worklist_costs_four_queries_however_long_it_is(number, patient, user_for, django_assert_num_queries):
+def test_the_list_of_films_costs_four_queries_however_long_it_is(number, patient, user_for, django_assert_num_queries):
     _films(patient, number)
     radiologist = user_for("radiologist")
     with django_assert_num_queries(4):
-        for film in selectors.worklist(user=radiologist, filters={}):
+        for film in selectors.film_list(user=radiologist, filters={}):
             assert film.study.patient.name
             assert [finding.label for finding in film.shown_predictions[0].findings.all()]
             assert selectors.film_progress(film) == "done"
@@ -41,10 +41,10 @@ def test_a_study_page_costs_seven_queries(patient, user_for, django_assert_num_q
         assert read.report is None
 
 
-def test_the_worklist_shows_no_film_of_another_clinic(patient, foreign_patient, user_for):
+def test_the_list_of_films_shows_no_film_of_another_clinic(patient, foreign_patient, user_for):
     _films(foreign_patient, 2)
     own = _films(patient, 1)
-    films = selectors.worklist(user=user_for("operator"), filters={})
+    films = selectors.film_list(user=user_for("operator"), filters={})
     assert [film.pk for film in films] == [own[0].radiograph_id]
 
 
@@ -89,8 +89,8 @@ def test_a_clinic_administrator_sees_films_without_the_patient(patient, user_for
 
 def test_a_word_filter_is_no_oracle_for_hidden_results(patient, user_for):
     _films(patient, 1, calibrated={"pneumonia": 0.9})
-    assert selectors.worklist(user=user_for("radiologist"), filters={"word": "present"}).count() == 1
-    assert selectors.worklist(user=user_for("operator"), filters={"word": "present"}).count() == 0
+    assert selectors.film_list(user=user_for("radiologist"), filters={"word": "present"}).count() == 1
+    assert selectors.film_list(user=user_for("operator"), filters={"word": "present"}).count() == 0
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_progress_in_words_and_as_a_filter_agree(state, jobs, progress, patient,
     for kind, job_state in jobs:
         make.job_make(film, kind, job_state)
     user = user_for("operator")
-    holds = [key for key in selectors.PROGRESS if selectors.worklist(user=user, filters={"progress": key}).exists()]
+    holds = [key for key in selectors.PROGRESS if selectors.film_list(user=user, filters={"progress": key}).exists()]
     assert holds == [progress]
     assert selectors.film_progress(selectors.radiographs_read(user).get()) == progress
 
 
-def test_the_worklist_filters_by_clinic_date_and_sender(clinic, other_clinic, patient, user_for):
+def test_the_list_of_films_filters_by_clinic_date_and_sender(clinic, other_clinic, patient, user_for):
     user = user_for("operator")
     make.membership_make(user, other_clinic, "operator")
     make.radiograph_make(make.study_make(patient, created_by=user))
@@ -126,7 +126,7 @@ def test_the_worklist_filters_by_clinic_date_and_sender(clinic, other_clinic, pa
     today = timezone.now().date()
 
     def ids(**filters):
-        return [film.pk for film in selectors.worklist(user=user, filters=filters)]
+        return [film.pk for film in selectors.film_list(user=user, filters=filters)]
 
     assert ids(clinic=other_clinic.pk) == [old.pk]
     assert ids(date_to=today - timedelta(days=8)) == [old.pk]

@@ -81,7 +81,7 @@ def _late(row: Row, way: str, desk: Desk, answer: Answer) -> None:
         shown = desk.request(API, "GET", f"/api/v1/radiographs/{film.pk}/").json()
         assert (shown["state"], shown["code"], shown["message"]) == ("rejected", row.code, row.sentence)
     else:
-        for page in (f"/studies/{film.study_id}/", "/worklist/"):
+        for page in (f"/studies/{film.study_id}/", "/films/"):
             _page_says(desk.request(PAGE, "GET", page), row.sentence)
     assert not Job.objects.filter(radiograph=film).exclude(kind="prepare", state="succeeded").exists()
     assert not Prediction.objects.filter(radiograph=film).exists()

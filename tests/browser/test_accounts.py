@@ -70,7 +70,7 @@ def test_a_minute_before_the_end_a_click_stays_signed_in(browse, width):
         "**/accounts/session/",
         lambda route: route.fulfill(json=state) if route.request.method == "GET" else route.continue_(),
     )
-    page.goto("/worklist/")
+    page.goto("/films/")
     warning = page.locator("#session-warning")
     expect(warning).to_be_hidden()
     page.clock.fast_forward(14 * 60 * 1000 + 1000)

@@ -45,7 +45,7 @@ def addresses(page: Page, study: str) -> dict[str, str]:
     return {
         "home": "/",
         "send": f"/?patient={patient.strip('/').split('/')[-1]}",
-        "worklist": "/worklist/",
+        "film_list": "/films/",
         "study": study,
         "patient": patient,
         "patients": "/patients/",
@@ -113,9 +113,9 @@ def test_history_chart_draws_each_film_and_opens_its_study(browse, read_study):
     expect(page).to_have_url(re.compile(re.escape(read_study)))
 
 
-def test_worklist_is_walked_by_keyboard(browse, read_study):
+def test_films_are_walked_by_keyboard(browse, read_study):
     page = browse("radiologist")
-    page.goto("/worklist/")
+    page.goto("/films/")
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("k")
@@ -124,9 +124,9 @@ def test_worklist_is_walked_by_keyboard(browse, read_study):
     expect(page).to_have_url(re.compile("/studies/"))
 
 
-def test_worklist_renews_itself_and_keeps_the_filter(browse, read_study):
+def test_list_of_films_renews_itself_and_keeps_the_filter(browse, read_study):
     page = browse("radiologist")
-    page.goto("/worklist/?progress=done")
+    page.goto("/films/?progress=done")
     expect(page.locator(".row-link").first).to_be_visible()
     with page.expect_response(lambda answer: "progress=done" in answer.url, timeout=30_000) as renewed:
         pass
@@ -163,7 +163,7 @@ def test_person_signs_out(browse):
     page = browse("operator")
     page.locator(".menu summary").click()
     page.get_by_role("button", name="Sign out").click()
-    page.goto("/worklist/")
+    page.goto("/films/")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 

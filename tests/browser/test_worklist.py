@@ -70,7 +70,7 @@ def test_worklist_by_keyboard_alone_while_films_arrive(browse, unread):
 def test_list_that_did_not_change_is_not_drawn_again(browse, unread):
     """At the turn of the minute waiting times change; so of several answers one at least is empty."""
     page = browse("radiologist")
-    page.goto("/reading/")
+    page.goto("/worklist/")
     with page.expect_response(lambda answer: answer.status == 304, timeout=60_000):
         pass
     expect(page.locator("#readings")).to_be_visible()
@@ -80,12 +80,12 @@ def test_list_that_did_not_change_is_not_drawn_again(browse, unread):
 def test_screenshots_of_the_worklist(browse, unread, width):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page = browse("radiologist", width=width)
-    page.goto("/reading/?state=free")
+    page.goto("/worklist/?state=free")
     expect(page.locator(".readings")).to_be_visible()
     page.screenshot(path=SCREENSHOTS / f"reading-list-{width}.png", full_page=True)
 
 
 def test_worklist_is_no_wider_than_a_phone(browse, unread):
     page = browse("radiologist", width=PHONE, height=740)
-    page.goto("/reading/?state=free")
+    page.goto("/worklist/?state=free")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE

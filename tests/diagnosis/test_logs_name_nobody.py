@@ -100,7 +100,7 @@ def test_a_film_on_its_whole_way_names_nobody(log, client_for, api_for, somebody
     sweep()
     study = Study.objects.get()
     reader, api = client_for("radiologist"), api_for("radiologist")
-    for path in (f"/studies/{study.pk}/", f"/patients/{somebody.pk}/", "/worklist/", "/status/"):
+    for path in (f"/studies/{study.pk}/", f"/patients/{somebody.pk}/", "/films/", "/status/"):
         assert reader.get(path).status_code == 200
     for path in ("studies", "radiographs", "predictions", f"patients/{somebody.pk}/history"):
         assert api.get(f"/api/v1/{path}/").status_code == 200

@@ -95,7 +95,7 @@ def test_the_infected_bytes_are_kept_and_nothing_of_them_can_be_had(scanning, ta
     assert "The file is kept aside" in page
     assert "send it again." not in page
     assert "Send the corrected film" not in page
-    assert SENTENCE in client.get(reverse("worklist")).content.decode()
+    assert SENTENCE in client.get(reverse("film_list")).content.decode()
 
 
 def test_a_clean_film_goes_on_and_its_scan_is_timed(scanning, take_in, model):

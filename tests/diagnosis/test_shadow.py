@@ -86,7 +86,7 @@ def test_the_film_is_done_when_the_active_version_has_read_it(model, trial, film
     assert selectors.film_progress(shown) == "done"
     assert [each.model_version for each in shown.shown_predictions] == [model]
     assert [job.model_version_id for job in shown.jobs.all() if job.kind == "infer"] == [model.pk]
-    assert selectors.worklist(user=user, filters={"progress": "failed"}).count() == 0
+    assert selectors.film_list(user=user, filters={"progress": "failed"}).count() == 0
     assert monitoring.status_read()["queues"]["infer"]["failed"] == 0
 
 

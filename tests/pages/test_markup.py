@@ -67,7 +67,7 @@ def addresses(patient, user_for):
         "/",
         f"/?patient={patient.pk}",
         f"/?study={study.pk}",
-        "/worklist/",
+        "/films/",
         f"/patients/{patient.pk}/",
         f"/studies/{study.pk}/",
         f"/studies/{study.pk}/status/",

@@ -227,7 +227,7 @@ def read_first(clinic):
 
 def test_in_read_first_mode_the_worklist_tells_nothing_of_the_answer(reader, study, prediction, read_first):
     factories.reading_make(study, placed=True)
-    page = reader.get(reverse("reading_list")).content.decode()
+    page = reader.get(reverse("worklist")).content.decode()
     assert "before the model's answer is shown" in page
     assert "threshold" not in page
 
@@ -241,8 +241,8 @@ def test_in_read_first_mode_nothing_tells_the_models_answer(
         reverse("study_detail", args=[study.pk]),
         reverse("study_status", args=[study.pk]),
         reverse("patient_detail", args=[patient.pk]),
-        reverse("worklist"),
-        reverse("worklist") + "?word=present",
+        reverse("film_list"),
+        reverse("film_list") + "?word=present",
     )
     for address in addresses:
         page = reader.get(address).content.decode()

@@ -28,8 +28,8 @@ def send(client, patient, file, *, key: str = "", **extra):
 
 
 def test_person_without_upload_right_starts_at_the_worklist(client_for):
-    assert client_for("clinicadmin").get("/").url == reverse("worklist")
-    assert client_for("doctor").get("/").url == reverse("worklist")
+    assert client_for("clinicadmin").get("/").url == reverse("film_list")
+    assert client_for("doctor").get("/").url == reverse("film_list")
     assert client_for("system").get("/").url == reverse("status")
 
 

@@ -78,7 +78,7 @@ def test_each_log_in_and_token_is_told_apart_and_none_is_kept(client_for, api_fo
     browsers = [client_for("radiologist"), client_for("radiologist")]
     for client in browsers:
         client.get(f"/patients/{patient.pk}/")
-        client.get("/worklist/")
+        client.get("/films/")
     api_for("radiologist").get(f"/api/v1/patients/{patient.pk}/")
     sessions = list(AuditEvent.objects.filter(verb="read").order_by("id").values_list("session", flat=True))
     assert len(set(sessions)) == 3

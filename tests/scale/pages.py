@@ -102,17 +102,17 @@ def test_lists_take_at_most_twice_as_long_at_a_hundred_thousand_studies(db: None
         return ask
 
     def unchanged() -> Callable[[], Any]:
-        seen = browser.get("/reading/")["ETag"]
-        return asked("/reading/", 304, HTTP_HX_REQUEST="true", HTTP_IF_NONE_MATCH=seen)
+        seen = browser.get("/worklist/")["ETag"]
+        return asked("/worklist/", 304, HTTP_HX_REQUEST="true", HTTP_IF_NONE_MATCH=seen)
 
     #: What is needed to ask is found out before the clock runs.
     pages: dict[str, Callable[[], Callable[[], Any]]] = {
-        "worklist": lambda: asked("/reading/"),
-        "worklist, one clinic": lambda: asked(f"/reading/?clinic={clinics[0].pk}"),
-        "worklist, a finding": lambda: asked("/reading/?label=pneumonia"),
-        "worklist, second page": lambda: asked(f"/reading/?{browser.get('/reading/').context['next_query']}"),
+        "worklist": lambda: asked("/worklist/"),
+        "worklist, one clinic": lambda: asked(f"/worklist/?clinic={clinics[0].pk}"),
+        "worklist, a finding": lambda: asked("/worklist/?label=pneumonia"),
+        "worklist, second page": lambda: asked(f"/worklist/?{browser.get('/worklist/').context['next_query']}"),
         "worklist renewed, nothing new": unchanged,
-        "films": lambda: asked("/worklist/"),
+        "films": lambda: asked("/films/"),
         "studies (API)": lambda: asked("/api/v1/studies/"),
         "patients": lambda: asked("/patients/"),
         "patient's history": lambda: asked(f"/patients/{patient.pk}/"),
