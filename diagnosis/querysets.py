@@ -6,12 +6,13 @@ May import: Django, `patients.access` and `patients.querysets`.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from patients import access
-from patients.access import MATRIX, Action, Reach
+from patients.access import Action, Reach
 from patients.querysets import patient_scope
 
 if TYPE_CHECKING:
@@ -24,21 +25,12 @@ def study_scope(user: User, action: Action, study: str = "", *, as_if_signed: bo
     """Rows whose study (`study` is the lookup path to it, empty for the study itself) `action` reaches for the user:
     of the clinic, referred to the user, or created by it; the latter two may have to wait for a signed report."""
     prefix = f"{study}__" if study else ""
-
-    def clinics(reach: Reach) -> models.QuerySet:
-        return access.clinic_ids(user, action, reach)
-
-    scope = Q(**{f"{prefix}clinic__in": clinics(Reach.CLINIC)})
-    signed = Q() if as_if_signed else _signed(prefix)
-    reaches = set(MATRIX[action].values())
-    if Reach.ASSIGNED in reaches:
-        scope |= _assigned(user, clinics(Reach.ASSIGNED), prefix)
-    if Reach.ASSIGNED_SIGNED in reaches:
-        scope |= _assigned(user, clinics(Reach.ASSIGNED_SIGNED), prefix) & signed
-    if Reach.OWN in reaches:
-        scope |= _own(user, clinics(Reach.OWN), prefix)
-    if Reach.OWN_SIGNED in reaches:
-        scope |= _own(user, clinics(Reach.OWN_SIGNED), prefix) & signed
+    rights = access.rights_of(user)
+    scope = Q(**{f"{prefix}clinic__in": rights.clinics(action)})
+    for reach, rows in _PARTS.items():
+        if clinics := rights.clinics(action, reach):
+            part = rows(user, clinics, prefix)
+            scope |= part & _signed(prefix) if reach in _AFTER_SIGNATURE and not as_if_signed else part
     if action == Action.PREDICTION_VIEW and not as_if_signed:
         scope &= ~reads_first(user, study)
     return scope
@@ -50,14 +42,14 @@ def reads_first(user: User, study: str = "") -> Q:
     from diagnosis.models import FirstImpression
 
     prefix = f"{study}__" if study else ""
-    reads_here = Q(
-        **{f"{prefix}clinic__read_first": True, f"{prefix}clinic__in": access.clinic_ids(user, Action.REPORT_WRITE)}
-    )
+    rights = access.rights_of(user)
+    asking = {membership.clinic_id for membership in rights.memberships if membership.clinic.read_first}
+    reads_here = Q(**{f"{prefix}clinic__in": asking.intersection(rights.clinics(Action.REPORT_WRITE))})
     impressions = FirstImpression.objects.filter(reader=user.pk).order_by().values("study_id")
     return reads_here & ~Q(**{f"{prefix}id__in": impressions}) & ~_signed(prefix)
 
 
-def _assigned(user: User, clinics: models.QuerySet, prefix: str) -> Q:
+def _assigned(user: User, clinics: list[UUID], prefix: str) -> Q:
     """Studies referred to the user, and those of the same patient that were received before them."""
     from diagnosis.models import Study
 
@@ -66,7 +58,7 @@ def _assigned(user: User, clinics: models.QuerySet, prefix: str) -> Q:
     return Q(**{f"{prefix}patient__in": referrals.values("patient")}) & Q(Exists(not_before))
 
 
-def _own(user: User, clinics: models.QuerySet, prefix: str) -> Q:
+def _own(user: User, clinics: list[UUID], prefix: str) -> Q:
     return Q(**{f"{prefix}created_by": user.pk, f"{prefix}clinic__in": clinics})
 
 
@@ -74,6 +66,16 @@ def _signed(prefix: str) -> Q:
     from diagnosis.models import Report
 
     return Q(**{f"{prefix}id__in": Report.objects.filter(status__in=SIGNED).order_by().values("study_id")})
+
+
+#: Rows of a clinic that an action reaches where it does not reach all of them, and when.
+_PARTS = {
+    Reach.ASSIGNED: _assigned,
+    Reach.ASSIGNED_SIGNED: _assigned,
+    Reach.OWN: _own,
+    Reach.OWN_SIGNED: _own,
+}
+_AFTER_SIGNATURE = {Reach.ASSIGNED_SIGNED, Reach.OWN_SIGNED}
 
 
 def holds(condition: Q) -> Case:

@@ -1,7 +1,7 @@
 """May this user do this to this object? The only place that answers; the policy itself is `patients.policy`.
 
-Memberships are read from the database on every request, never from a cookie or token. May import: Django and
-`patients.policy`; models are reached lazily so that querysets can use this module.
+Memberships are read from the database once in every request, never from a cookie or token. May import: Django,
+`patients.context` and `patients.policy`; models are reached lazily so that querysets can use this module.
 
 Out of scope answers 404 (a foreign object does not exist for you); in scope but forbidden answers 403.
 """
@@ -9,13 +9,16 @@ Out of scope answers 404 (a foreign object does not exist for you); in scope but
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from patients.context import current_request
 from patients.errors import ApplicationError
 from patients.policy import (
     BREAK_GLASS,
@@ -31,7 +34,7 @@ from patients.policy import (
 )
 
 if TYPE_CHECKING:
-    from patients.models import Clinic, Membership, User
+    from patients.models import BreakGlass, Clinic, Membership, User
 
 __all__ = ["CLIENT", "CLINIC_ADMIN", "DOCTOR", "MATRIX", "SYSTEM", "Action", "Reach"]
 
@@ -55,68 +58,87 @@ def active_memberships(user: User) -> QuerySet:
     return memberships.filter(holds_now(), user=user)
 
 
+class Rights:
+    """What a user's memberships and emergency access allow: two queries, asked when they are needed and once."""
+
+    def __init__(self, user: User) -> None:
+        self._user = user
+
+    @cached_property
+    def memberships(self) -> list[Membership]:
+        """Those that hold now, with their clinics."""
+        return list(active_memberships(self._user).select_related("clinic"))
+
+    @cached_property
+    def break_glass(self) -> list[BreakGlass]:
+        """Emergency access that holds now, with its clinics, while the user still is what entitled them to it."""
+        if not self.may_break_glass:
+            return []
+        now = timezone.now()
+        uses = apps.get_model("patients", "BreakGlass").objects.select_related("clinic")
+        return list(uses.filter(user=self._user, started_at__lte=now, ends_at__gt=now))
+
+    @property
+    def may_break_glass(self) -> bool:
+        """May this person open a clinic's records in an emergency?"""
+        roles = {membership.role for membership in self.memberships}
+        return is_system_admin(self._user) or not roles.isdisjoint(BREAK_GLASS_ROLES)
+
+    def clinics(self, action: Action | None = None, reach: Reach = Reach.CLINIC) -> list[UUID]:
+        """Ids of the clinics where the user may do `action` with this reach; of all their clinics without an action.
+
+        `Reach.CLINIC` includes what the clinic's policy lets a role reach, and what is read by break-glass.
+        """
+        held = [each for each in self.memberships if action is None or _reach(each, action) == reach]
+        ids = [membership.clinic_id for membership in held]
+        if reach == Reach.CLINIC and action in BREAK_GLASS:
+            ids += [use.clinic_id for use in self.break_glass]
+        return list(dict.fromkeys(ids))
+
+
+def rights_of(user: User) -> Rights:
+    """The user's rights: while a request is answered as they were when it first asked, else as they are now."""
+    request = current_request()
+    if request is None or not user.is_authenticated:
+        return Rights(user)
+    return request.rights.setdefault(user.pk, Rights(user))
+
+
+def rights_changed(user: User) -> None:
+    """Whoever asks next within this request reads the user's rights again."""
+    if (request := current_request()) is not None:
+        request.rights.pop(user.pk, None)
+
+
 def is_let_in(user: User) -> bool:
     """Has the account a use at all: a system administrator's, or one with a role at some clinic now?"""
-    return is_system_admin(user) or active_memberships(user).exists()
+    return is_system_admin(user) or bool(rights_of(user).memberships)
 
 
-def clinic_ids(user: User, action: Action | None = None, reach: Reach = Reach.CLINIC) -> QuerySet:
-    """Ids of the clinics where the user may do `action` with this reach (any role when no action is given), as a
-    subquery. `Reach.CLINIC` includes what the clinic's policy lets a role reach, and what is read by break-glass."""
-    memberships = active_memberships(user)
-    if action is not None:
-        memberships = memberships.filter(_permitting(action, reach))
-    ids = memberships.order_by().values("clinic_id")
-    if reach == Reach.CLINIC and action in BREAK_GLASS:
-        return ids.union(break_glass(user).order_by().values("clinic_id"))
-    return ids
+def clinic_ids(user: User, action: Action | None = None, reach: Reach = Reach.CLINIC) -> list[UUID]:
+    """`Rights.clinics` of this user."""
+    return rights_of(user).clinics(action, reach)
 
 
-def _permitting(action: Action, reach: Reach) -> Q:
-    """Memberships that permit `action` with `reach`."""
-    given = MATRIX[action]
-    allowed = Q(role__in=[role for role in given if given[role] == reach and role != CLIENT])
-    if reach == Reach.CLINIC and Reach.POLICY in given.values():
-        by_policy = [role for role in given if given[role] == Reach.POLICY]
-        allowed |= Q(role__in=by_policy, clinic__show_unread_results=True)
-    if given.get(CLIENT) == reach:
-        scope = SCOPES.get(action)
-        allowed |= Q(role=CLIENT, scopes__contains=[scope]) if scope else Q(role=CLIENT)
-    return allowed
+def _reach(membership: Membership, action: Action) -> Reach | None:
+    """How far the membership lets its holder do `action`; None for not at all."""
+    reach = MATRIX[action].get(membership.role)
+    if reach == Reach.POLICY:
+        return Reach.CLINIC if membership.clinic.show_unread_results else None
+    if membership.role == CLIENT and SCOPES.get(action, "") not in ("", *membership.scopes):
+        return None
+    return reach
 
 
 def can_at(user: User, action: Action, clinic: Clinic) -> bool:
     """May the user do `action` at this clinic, to whatever they see of it?"""
-    if SYSTEM in MATRIX[action] and is_system_admin(user):
-        return True
-    return apps.get_model("patients", "Clinic").objects.filter(pk=clinic.pk, id__in=clinic_ids(user, action)).exists()
+    return (SYSTEM in MATRIX[action] and is_system_admin(user)) or clinic.pk in clinic_ids(user, action)
 
 
-def may_break_glass(user: User) -> bool:
-    """May this person open a clinic's records in an emergency?"""
-    return is_system_admin(user) or active_memberships(user).filter(role__in=BREAK_GLASS_ROLES).exists()
-
-
-def break_glass(user: User) -> QuerySet:
-    """The user's emergency access that holds now, while they still are what entitled them to it."""
-    uses = apps.get_model("patients", "BreakGlass").objects
-    if not (user.is_authenticated and user.is_active):
-        return uses.none()
-    now = timezone.now()
-    entitled = Q(user__is_superuser=True) | Exists(active_memberships(user).filter(role__in=BREAK_GLASS_ROLES))
-    return uses.filter(entitled, user=user, started_at__lte=now, ends_at__gt=now)
-
-
-def actions_of(held: Iterable[Membership], clinic: Clinic) -> list[Action]:
-    """Everything that these memberships allow at this clinic, to all of it or part, in the order of the table."""
-    return [action for action in MATRIX if any(_permits(membership, action, clinic) for membership in held)]
-
-
-def _permits(membership: Membership, action: Action, clinic: Clinic) -> bool:
-    reach = MATRIX[action].get(membership.role)
-    if reach is None or (reach == Reach.POLICY and not clinic.show_unread_results):
-        return False
-    return membership.role != CLIENT or action not in SCOPES or SCOPES[action] in membership.scopes
+def actions_of(held: Iterable[Membership]) -> list[Action]:
+    """Everything that these memberships of one clinic allow, to all of it or part, in the order of the table."""
+    memberships = list(held)
+    return [action for action in MATRIX if any(_reach(each, action) for each in memberships)]
 
 
 def require_at(user: User, action: Action, clinic: Clinic) -> None:
@@ -131,7 +153,7 @@ def role_at(user: User, clinic: Clinic | None) -> str:
         return SYSTEM
     if clinic is None or not user.is_authenticated:
         return ""
-    return ",".join(sorted(active_memberships(user).filter(clinic=clinic).values_list("role", flat=True)))
+    return ",".join(sorted(each.role for each in rights_of(user).memberships if each.clinic_id == clinic.pk))
 
 
 def reads_by_role(roles: str) -> bool:

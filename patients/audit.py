@@ -48,9 +48,8 @@ def audit_record(
     """
     role = access.role_at(user, clinic) if user is not None else "worker"
     if user is not None and clinic is not None and not access.reads_by_role(role):
-        role, purpose, reason = _emergency(
-            role, access.break_glass(user).filter(clinic=clinic).first(), purpose, reason
-        )
+        uses = (use for use in access.rights_of(user).break_glass if use.clinic_id == clinic.pk)
+        role, purpose, reason = _emergency(role, next(uses, None), purpose, reason)
     event = _event(
         role=role,
         user=user if user is not None and user.is_authenticated else None,
@@ -85,13 +84,13 @@ def audit_list(*, user: User, patients: Iterable[Patient], renewed: bool = False
         for known in recent.filter(patient__in=shown).order_by().values_list("patient", flat=True):
             shown.pop(known, None)
     held: dict[object, list[str]] = defaultdict(list)
-    for clinic_id, role in access.active_memberships(user).order_by("role").values_list("clinic_id", "role"):
+    for clinic_id, role in sorted((each.clinic_id, each.role) for each in access.rights_of(user).memberships):
         held[clinic_id].append(role)
     system = access.is_system_admin(user)
     roles = {patient.clinic_id: SYSTEM if system else ",".join(held[patient.clinic_id]) for patient in shown.values()}
     uses = {}
     if not all(access.reads_by_role(role) for role in roles.values()):
-        uses = {use.clinic_id: use for use in access.break_glass(user)}
+        uses = {use.clinic_id: use for use in access.rights_of(user).break_glass}
     events = []
     for patient in shown.values():
         role, purpose, reason = _emergency(roles[patient.clinic_id], uses.get(patient.clinic_id))

@@ -12,4 +12,4 @@ from patients import access
 
 def break_glass(request: HttpRequest) -> dict[str, Any]:
     """`break_glass`: the user's uses that hold now; asked only by the pages that show it, and once by each."""
-    return {"break_glass": SimpleLazyObject(lambda: list(access.break_glass(request.user).select_related("clinic")))}
+    return {"break_glass": SimpleLazyObject(lambda: access.rights_of(request.user).break_glass)}

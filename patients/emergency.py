@@ -54,7 +54,7 @@ def break_glass_start(*, user: User, clinic: Clinic, reason: str) -> BreakGlass:
 
     Raises `permission_denied` and `invalid_input` (no reason that says something).
     """
-    if not access.may_break_glass(user):
+    if not access.rights_of(user).may_break_glass:
         raise ApplicationError("permission_denied")
     reason = clean_text(reason, field="reason", limit=500)
     if len(reason.split()) < REASON_WORDS:
@@ -62,12 +62,15 @@ def break_glass_start(*, user: User, clinic: Clinic, reason: str) -> BreakGlass:
             "invalid_input", fields={"reason": ["Say in a sentence what happened and who needs it."]}
         )
     User.objects.select_for_update().get(pk=user.pk)
-    if (already := access.break_glass(user).filter(clinic=clinic).first()) is not None:
-        return already
+    access.rights_changed(user)
+    already = [use for use in access.rights_of(user).break_glass if use.clinic_id == clinic.pk]
+    if already:
+        return already[0]
     now = timezone.now()
     use = BreakGlass.objects.create(
         user=user, clinic=clinic, reason=reason, started_at=now, ends_at=now + BreakGlass.LASTS
     )
+    access.rights_changed(user)
     audit_record(user=user, verb="break-glass", target=use, clinic=clinic, purpose=Purpose.EMERGENCY, reason=use.reason)
     return use
 
@@ -85,6 +88,7 @@ def break_glass_end(*, user: User, use_id: UUID) -> None:
     )
     use.ends_at = timezone.now()
     use.save(update_fields=["ends_at"])
+    access.rights_changed(user)
 
 
 def break_glass_mails_send() -> int:

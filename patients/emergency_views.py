@@ -47,7 +47,7 @@ class BreakGlassForm(RefusableForm):
 @recent_sign_in_required
 def emergency(request: HttpRequest) -> HttpResponse:
     """Open a clinic's records for an hour."""
-    if not access.may_break_glass(request.user):
+    if not access.rights_of(request.user).may_break_glass:
         raise ApplicationError("permission_denied")
     form = BreakGlassForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():

@@ -30,19 +30,15 @@ def patient_scope(user: User, patient: str = "") -> Q:
     """Rows whose patient (`patient` is the lookup path to it, empty for the patient itself) the user may see: of the
     clinics where the user may read demographics, with a study referred to the user, or registered by it."""
     prefix = f"{patient}__" if patient else ""
-
-    def clinics(reach: Reach) -> models.QuerySet:
-        return access.clinic_ids(user, Action.PATIENT_VIEW, reach)
-
-    by_clinic = Q(**{f"{prefix}clinic__in": clinics(Reach.CLINIC)})
-    own = Q(**{f"{prefix}created_by": user.pk, f"{prefix}clinic__in": clinics(Reach.OWN)})
-    referred = (
-        apps.get_model("patients", "Patient")
-        .objects.filter(clinic__in=clinics(Reach.ASSIGNED), studies__referring_doctor=user.pk)
-        .order_by()
-        .values("id")
-    )
-    return by_clinic | own | Q(**{f"{prefix}id__in": referred})
+    rights = access.rights_of(user)
+    scope = Q(**{f"{prefix}clinic__in": rights.clinics(Action.PATIENT_VIEW)})
+    if own := rights.clinics(Action.PATIENT_VIEW, Reach.OWN):
+        scope |= Q(**{f"{prefix}created_by": user.pk, f"{prefix}clinic__in": own})
+    if referring := rights.clinics(Action.PATIENT_VIEW, Reach.ASSIGNED):
+        patients = apps.get_model("patients", "Patient").objects.order_by()
+        referred = patients.filter(clinic__in=referring, studies__referring_doctor=user.pk)
+        scope |= Q(**{f"{prefix}id__in": referred.values("id")})
+    return scope
 
 
 class PatientQuerySet(models.QuerySet):

@@ -113,7 +113,7 @@ def patient_identifier_remove(request: HttpRequest, patient_id: UUID, identifier
 
 
 def _may_register(request: HttpRequest) -> bool:
-    return access.clinic_ids(request.user, Action.PATIENT_CREATE).exists()
+    return bool(access.clinic_ids(request.user, Action.PATIENT_CREATE))
 
 
 def _editable(request: HttpRequest, patient_id: UUID) -> Patient:

@@ -28,6 +28,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from cxrsite.database import as_owner
 from patients.actor import SYSTEM, process_acts_as
+from patients.context import RequestContext, set_current_request
 from patients.models import Clinic, Patient, User
 from tests import factories
 
@@ -100,6 +101,14 @@ def media_root(settings: Any, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _throttles_start_empty() -> None:
     cache.clear()
+
+
+@pytest.fixture
+def one_request() -> Iterator[None]:
+    """What the test asks, it asks as one request: rights are read once."""
+    set_current_request(RequestContext("", None))
+    yield
+    set_current_request(None)
 
 
 @pytest.fixture

@@ -269,7 +269,7 @@ class ReportViewSet(RecordedViewSet):
 
 def _study(request: Request, id: Any) -> Study:
     """The study that somebody who writes reports names."""
-    if not access.clinic_ids(request.user, access.Action.REPORT_WRITE).exists():
+    if not access.clinic_ids(request.user, access.Action.REPORT_WRITE):
         raise ApplicationError("permission_denied")
     studies = Study.objects.select_related("clinic", "patient")
     return access.get_visible(studies, request.user, pk=id)

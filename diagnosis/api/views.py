@@ -64,7 +64,7 @@ class StudyViewSet(RecordedViewSet):
         parameters=UPLOAD_PARAMETERS,
     )
     def create(self, request: Request) -> Response:
-        if not access.clinic_ids(request.user, Action.STUDY_UPLOAD).exists():
+        if not access.clinic_ids(request.user, Action.STUDY_UPLOAD):
             raise ApplicationError("permission_denied")
         film, fields = film_received(request, serializers.StudyNewSerializer)
         patient = patient_read(user=request.user, patient_id=fields.pop("patient"))

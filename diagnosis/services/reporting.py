@@ -18,7 +18,7 @@ from patients import access
 from patients.access import Action
 from patients.audit import audit_record
 from patients.errors import ApplicationError
-from patients.models import Clinic, User
+from patients.models import Clinic, Role, User
 from patients.text import clean_lines, clean_text
 
 FINDINGS_LIMIT, IMPRESSION_LIMIT, REASON_LIMIT = 10_000, 2_000, 500
@@ -206,8 +206,9 @@ def report_amend(*, user: User, report: Report, reason: str) -> Report:
 
 def registration_number_of(user: User, clinic: Clinic) -> str:
     """The number with which the user signs at this clinic now; empty where none is known."""
-    held = access.active_memberships(user).filter(clinic=clinic, role="radiologist").first()
-    return held.registration_number if held else ""
+    held = access.rights_of(user).memberships
+    signing = (each for each in held if each.clinic_id == clinic.pk and each.role == Role.RADIOLOGIST)
+    return next((each.registration_number for each in signing), "")
 
 
 def _locked(user: User, report: Report) -> Report:

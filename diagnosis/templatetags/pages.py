@@ -18,7 +18,6 @@ from diagnosis.wording import SIGNS
 from patients import access
 from patients.access import MATRIX, Action
 from patients.models import PatientIdentifier
-from patients.policy import BREAK_GLASS_ROLES
 
 register = template.Library()
 
@@ -107,7 +106,8 @@ def styled(field: BoundField) -> str:
 def menu_of(context: Any, user: Any) -> dict[str, Any]:
     """What this person can use: `pages`, (URL name, words) each, and is emergency access (`may_break_glass`) something
     for them? One query, and the one for the banner."""
-    roles = set(access.active_memberships(user).values_list("role", flat=True))
+    rights = access.rights_of(user)
+    roles = {membership.role for membership in rights.memberships}
     emergency = context["break_glass"]
     entries = [
         ("home", "Send a film", roles & set(MATRIX[Action.STUDY_UPLOAD])),
@@ -120,5 +120,5 @@ def menu_of(context: Any, user: Any) -> dict[str, Any]:
     ]
     return {
         "pages": [(name, words) for name, words, shown in entries if shown],
-        "may_break_glass": access.is_system_admin(user) or bool(roles & BREAK_GLASS_ROLES),
+        "may_break_glass": rights.may_break_glass,
     }

@@ -34,7 +34,7 @@ SEARCH_LIMIT = 12
 @require_http_methods(["GET", "HEAD", "POST"])
 def home(request: HttpRequest) -> HttpResponse:
     """Choose a patient, send films, watch the result. People who send no films start at the worklist."""
-    if not access.clinic_ids(request.user, Action.STUDY_UPLOAD).exists():
+    if not access.clinic_ids(request.user, Action.STUDY_UPLOAD):
         if request.method == "POST":
             raise ApplicationError("permission_denied")
         return redirect("status" if access.is_system_admin(request.user) else "film_list")
@@ -68,7 +68,7 @@ def _patient_choice(user: User, query: str = "", form: PatientSearchForm | None 
         "query": query,
         "patients": patients,
         "several_clinics": len(clinics) > 1,
-        "may_register": access.clinic_ids(user, Action.PATIENT_CREATE).exists(),
+        "may_register": bool(access.clinic_ids(user, Action.PATIENT_CREATE)),
     }
 
 

@@ -76,7 +76,7 @@ def _first_wall_is_down(db: None, monkeypatch: pytest.MonkeyPatch) -> None:  # n
     for module in (patients_querysets, diagnosis_querysets):
         monkeypatch.setattr(module, "patient_scope", lambda *args, **options: everything)
     monkeypatch.setattr(diagnosis_querysets, "study_scope", lambda *args, **options: everything)
-    monkeypatch.setattr(access, "clinic_ids", lambda *args: Clinic.objects.order_by().values("id"))
+    monkeypatch.setattr(access.Rights, "clinics", lambda *args: list(Clinic.objects.values_list("id", flat=True)))
     monkeypatch.setattr(access, "can_at", lambda user, action, clinic: True)
 
 

@@ -178,19 +178,12 @@ def test_the_sites_login_owns_nothing_truncates_nothing_and_rewrites_no_record(d
     assert forced == {name for name, rows in rows_by_table(RULES, EXEMPT).items() if rows}
 
 
-@pytest.mark.parametrize(
-    ("query", "index", "others"),
-    [
-        ("verma", "patient_name_words", ("seqscan", "indexscan")),
-        ("0017", "identifier_value", ("seqscan", "bitmapscan")),
-    ],
-)
-def test_the_search_keeps_its_indexes_behind_the_wall(user_for, patient, query, index, others):
+def test_the_search_by_number_keeps_its_index_behind_the_wall(user_for, patient):
     with connection.cursor() as cursor:
-        for other in others:  # in a table this small any way is cheap
+        for other in ("seqscan", "bitmapscan"):  # in a table this small any way is cheap
             cursor.execute(f"SET LOCAL enable_{other} = off")
     with acting_as(person(user_for("operator"))):
-        assert index in patient_search(user=user_for("operator"), query=query).explain()
+        assert "identifier_value" in patient_search(user=user_for("operator"), query="0017").explain()
 
 
 # --- who acts

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 from django.utils import timezone
 
+from patients.actor import acting_as, person
 from patients.errors import ApplicationError
 from patients.models import Patient
 from patients.selectors import name_similarity, patient_duplicates, patient_read, patient_search
@@ -137,17 +138,17 @@ def test_a_deactivated_user_sees_nobody(patient, user_for):
     assert not patient_search(user=operator).exists()
 
 
-def test_search_takes_two_queries_however_many_patients(clinic, user_for, django_assert_num_queries):
+def test_search_takes_three_queries_however_many_patients(clinic, user_for, django_assert_num_queries):
     for number in range(20):
         factories.patient_make(clinic, f"Person {number}", mrn=f"M{number}")
     operator = user_for("operator")
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         for patient in patient_search(user=operator, query="person"):
             assert [patient.clinic.name, *patient.identifiers.all()]
 
 
 @pytest.mark.django_db(transaction=True)  # the owner, who alone may analyse a table, sees only what is committed
-def test_the_name_index_serves_the_search(clinic, user_for):
+def test_the_name_index_serves_the_search_behind_the_wall_too(clinic, user_for):
     rows = [
         Patient(clinic=clinic, name=f"Person {number}", search_name=f"person n{number}", birth_year=1970)
         for number in range(3000)
@@ -155,8 +156,9 @@ def test_the_name_index_serves_the_search(clinic, user_for):
     Patient.objects.bulk_create(rows)
     with owner_connected() as owner:
         owner.execute("ANALYZE patients_patient")
-    plan = patient_search(user=user_for("operator"), query="nn per").explain()
-    assert "patient_name_words" in plan
+    operator = user_for("operator")
+    with acting_as(person(operator)):
+        assert "patient_name_words" in patient_search(user=operator, query="nn per").explain()
 
 
 @pytest.mark.parametrize("patient_id", ["nonsense", "00000000-0000-4000-8000-000000000000", "\x00", None, 10**30])
@@ -239,10 +241,10 @@ def test_duplicates_are_likeliest_first_and_at_most_ten(clinic, duplicates):
     assert found[0].patient.name == "Asha Verma"
 
 
-def test_duplicates_take_a_fixed_number_of_queries(clinic, duplicates, django_assert_max_num_queries):
+def test_duplicates_take_a_fixed_number_of_queries(one_request, clinic, duplicates, django_assert_max_num_queries):
     for number in range(20):
         factories.patient_make(clinic, "Asha Verma", mrn=f"M{number}", birth_year=1961)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         for match in duplicates("Asha Verma", birth_year=1961, identifiers=[{"system": "MRN", "value": "M1"}]):
             list(match.patient.identifiers.all())
 
