@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("train", "compare", "tune", "evaluate", "recipe", "predict", "chexnet", "gates")
+COMMANDS = ("train", "compare", "tune", "evaluate", "recipe", "predict", "chexnet", "gates", "bench")
 #: Installed by `make study`, not with the site.
 STUDY_PACKAGES = ("jinja2", "matplotlib", "optuna", "scipy", "sklearn")
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mlcore.contracts import ModelIntegrityError
-    from mlcore.training.dataset import TrainingError
+    from mlcore.training.films import TrainingError
 
     try:
         return int(options.run(options))
