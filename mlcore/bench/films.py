@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -66,6 +67,8 @@ class Feed:
         self.paths = sorted(str(path) for path in folder.glob(pattern))
         self.side, self.batch, self.workers = side, batch, workers
         self._seconds: list[tuple[float, ...]] = []
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = "1"  # a process per core; read when a process starts, so this one stays as it is
         self._pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
 
     def __enter__(self) -> Feed:
