@@ -19,7 +19,7 @@ from patients.models import User
 
 def is_concerned(user: User) -> bool:
     """Does the user acknowledge critical findings at some clinic?"""
-    return access.active_memberships(user).filter(role__in=MATRIX[Action.ALERT_ACKNOWLEDGE]).exists()
+    return any(each.role in MATRIX[Action.ALERT_ACKNOWLEDGE] for each in access.rights_of(user).memberships)
 
 
 def alerts_read(user: User) -> QuerySet[CriticalAlert]:

@@ -58,6 +58,6 @@ def discordances_tally(user: User) -> dict[str, int]:
 
 def discordances_waiting(user: User) -> int | None:
     """How many wait for a second look at the clinics that the user reads for; None for who reads nowhere."""
-    if not access.clinic_ids(user, Action.SECOND_LOOK).exists():
+    if not access.clinic_ids(user, Action.SECOND_LOOK):
         return None
     return Discordance.objects.visible_to(user).filter(looked_at__isnull=True).count()
