@@ -84,6 +84,19 @@ CODES |= {
     "finding_unknown": ErrorCode(
         422, "Unknown finding", "{label} is neither a finding that the model reports here nor one that can be added."
     ),
+    # critical findings
+    "alert_acknowledged": ErrorCode(409, "Acknowledged already", "{who} has acknowledged this finding already."),
+    "alert_void": ErrorCode(
+        409,
+        "Withdrawn",
+        "The radiologist has withdrawn this finding; there is nothing to acknowledge. Read the report.",
+    ),
+    "action_missing": ErrorCode(409, "Say what was done", "Say in a few words what was done, or who was told."),
+    # second look
+    "second_look_signer": ErrorCode(
+        409, "Another reader", "You signed a report of this study. Somebody else has to take the second look."
+    ),
+    "second_look_done": ErrorCode(409, "Looked at already", "{who} has taken the second look already."),
     "first_impression_needed": ErrorCode(
         409, "Read first", "Save your own first impression; the model's answer is shown afterwards."
     ),

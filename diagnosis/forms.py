@@ -12,7 +12,7 @@ from uuid import UUID
 from django import forms
 from django.db.models import QuerySet
 
-from diagnosis.models import Finding, Radiograph, Study
+from diagnosis.models import Discordance, Finding, Radiograph, Study
 from diagnosis.selectors import referring_doctors
 from diagnosis.wording import SIGNS
 from diagnosis.worklist import STATES
@@ -128,6 +128,14 @@ class WorklistForm(StyledForm):
         self.fields["clinic"].queryset = clinics
         if len(clinics) < 2:
             del self.fields["clinic"]
+
+
+class SecondLookFilterForm(StyledForm):
+    """Which closed second looks to list. Its cleaned data are the filters of `second_look.discordances_closed`."""
+
+    outcome = forms.ChoiceField(required=False, label="Outcome", choices=[("", "Any"), *Discordance.Outcome.choices])
+    model_was = forms.ChoiceField(required=False, label="Model", choices=[("", "Any"), *Discordance.ModelWas.choices])
+    kind = forms.ChoiceField(required=False, label="Disagreement", choices=[("", "Both"), *Discordance.Kind.choices])
 
 
 class ReportForm(forms.Form):

@@ -1,7 +1,7 @@
 """Is the system working? Workers, queues, sweeper, storage in counts, and the alerts that a person should act on.
 
 The one source of `/status/`, the API's status and the metrics; no patient data. May import: Django, redis,
-`diagnosis.models`, `diagnosis.wording`, `patients`. Goes to: views, api, metrics.
+`diagnosis.models`, `diagnosis.alerts`, `diagnosis.wording`, `patients`. Goes to: views, api, metrics.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from django.db.models import BooleanField, Count, DurationField, ExpressionWrapp
 from django.db.models.functions import Now
 
 from diagnosis import scanner
-from diagnosis.models import Job, ModelVersion, Radiograph, Worker
+from diagnosis.alerts import mails_waiting
+from diagnosis.models import CriticalAlert, Job, ModelVersion, Radiograph, Worker
 from diagnosis.wording import STAGES
 from patients.actor import SYSTEM, acting_as
 from patients.models import AuditEvent
@@ -55,6 +56,10 @@ SENTENCES: dict[str, str] = {
     "manage.py verify_store names them.",
     "audit_unsealed": "New entries of the audit are not sealed: a change to them would not be found. See that a "
     "sweeper runs.",
+    "critical_late": "Critical findings that no clinic has acknowledged in time: {count}. Call the clinic; its page "
+    "Follow-up lists them.",
+    "critical_unmailed": "Mails about critical findings that could not be sent: {count}. Find out what keeps the mail "
+    "server from taking them; they are tried again.",
     "jobs_failed": "Failed jobs that wait for a person: {count}. Try them again, or cancel them.",
 }
 
@@ -82,7 +87,7 @@ def status_read() -> dict[str, Any]:
 
 @acting_as(SYSTEM)
 def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
-    """What a person should act on now, first things first: five queries beside those of `status`, which is read here
+    """What a person should act on now, first things first: seven queries beside those of `status`, which is read here
     unless the caller has it."""
     return list(_alerts(status_read() if status is None else status))
 
@@ -105,6 +110,7 @@ def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
     if (since := audit_behind_since()) is not None:
         yield _alert("audit_unsealed", since)
     counts = {"queue_slow": _jobs_late(), "films_damaged": _films_damaged(), "jobs_failed": _jobs_failed()}
+    counts |= {"critical_late": _critical_late(), "critical_unmailed": _critical_unmailed()}
     if status["scanner"] is not None:
         counts["malware_found"] = _malware_found()
     for code, found in counts.items():
@@ -136,6 +142,15 @@ def _jobs_failed() -> dict[str, Any]:
     """Failed, and neither tried again nor cancelled by a person."""
     failed = Job.objects.filter(state=Job.State.FAILED, shadow=False)
     return failed.aggregate(count=Count("pk"), since=Min("finished_at"))
+
+
+def _critical_late() -> dict[str, Any]:
+    return CriticalAlert.objects.late().order_by().aggregate(count=Count("pk"), since=Min("due"))
+
+
+def _critical_unmailed() -> dict[str, Any]:
+    failed = mails_waiting().exclude(mail_problem="")
+    return failed.order_by().aggregate(count=Count("pk"), since=Min("created_at"))
 
 
 def _malware_found() -> dict[str, Any]:

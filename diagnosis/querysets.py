@@ -5,11 +5,13 @@ May import: Django, `patients.access` and `patients.querysets`.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Case, Exists, OuterRef, Q, Value, When
+from django.db.models import Case, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Value, When
+from django.db.models.functions import Now
 
 from patients import access
 from patients.access import Action, Reach
@@ -189,3 +191,35 @@ class FirstImpressionQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Who writes reports at the clinic sees their own; others would no longer read first."""
         return self.filter(reader=user.pk, study__clinic__in=access.clinic_ids(user, Action.REPORT_WRITE))
+
+
+class CriticalAlertQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of studies whose report the user may read, also before it is signed: a critical finding does not wait for
+        that. Whoever reads a film first is not told by it what a colleague saw."""
+        return self.filter(study_scope(user, Action.REPORT_VIEW, "study") & ~reads_first(user, "study"))
+
+    def to_acknowledge(self, user: User) -> Self:
+        """Those that this person is to acknowledge, or was."""
+        return self.visible_to(user).filter(study_scope(user, Action.ALERT_ACKNOWLEDGE, "study"))
+
+    def open(self) -> Self:
+        """Neither acknowledged nor void."""
+        return self.filter(acknowledged_at__isnull=True, voided_at__isnull=True)
+
+    def with_due(self) -> Self:
+        """Each with `due`, when its clinic's time is up."""
+        minutes = F("clinic__acknowledge_minutes") * Value(timedelta(minutes=1))
+        limit = ExpressionWrapper(minutes, output_field=DurationField())
+        return self.annotate(due=ExpressionWrapper(F("created_at") + limit, output_field=models.DateTimeField()))
+
+    def late(self) -> Self:
+        """Open for longer than the clinic allows, by the database's clock."""
+        return self.open().with_due().filter(due__lte=Now())
+
+
+class DiscordanceQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of the clinics that the user reads for. They exist only where a report is signed, so nothing that is still
+        to be read is told."""
+        return self.filter(clinic__in=access.clinic_ids(user, Action.SECOND_LOOK))

@@ -77,6 +77,16 @@ RULES: dict[str, Rows] = {
         select=f"{_REPORT})", insert=_AT_OWN_REPORT, update=_AT_OWN_REPORT, delete=_AT_OWN_REPORT
     ),
     "diagnosis.FirstImpression": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY),
+    # The doctor to whom the study was referred acknowledges, too; mails are sent by the sweeper.
+    "diagnosis.CriticalAlert": Rows(
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_STUDY % 'study_id'}",
+        insert=_OF_OWN_STUDY,
+        update=f"{OF_OWN_CLINIC} OR {_OF_REFERRED_STUDY % 'study_id'}",
+    ),
+    "diagnosis.AlertMail": Rows(
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_STUDY % 'study_id'}", insert=_OF_OWN_STUDY, update=SYSTEM_ONLY
+    ),
+    "diagnosis.Discordance": Rows(select=OF_OWN_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
     "diagnosis.UploadKey": Rows(select=_OWN_KEY, insert=_OWN_KEY, delete=SYSTEM_ONLY),
 }
 

@@ -5,7 +5,7 @@ presses has a head start: it stands as if it had come earlier, by at most `HEAD_
 lately waited at the clinic. So a study's place never has to be computed again as time passes, everything moves up, and
 nothing but an emergency overtakes a study that waits longer than the head start: nothing starves. docs/worklist.md has
 the figures of the simulation that chose these numbers. May import: the standard library, `diagnosis.models`,
-`mlcore.card`.
+`mlcore.card`, `mlcore.findings`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from diagnosis.models import Finding, ModelVersion, Prediction, Study
+from diagnosis.models import Finding, ModelVersion, Prediction, ReportedFinding, Study
 from mlcore.card import NORMAL
+from mlcore.findings import severity_of
 
 #: A label whose card does not weigh it.
 UNWEIGHED = 0.5
@@ -46,7 +47,7 @@ class Urgency:
 
 def weight(*, severity: float, calibrated: float, threshold: float) -> float:
     """How much one finding presses: severity × calibrated probability; nothing below the threshold, where the finding
-    counts as absent. The severity of a label stands in its model's card, from `mlcore/training/findings.py`."""
+    counts as absent. The severity of a label stands in its model's card, from `mlcore/findings.py`."""
     return severity * calibrated if calibrated >= threshold else 0.0
 
 
@@ -74,13 +75,24 @@ def urgency_of(requested: str, predictions: Iterable[Prediction], *, answered: b
     )
 
 
+def severity_said(decision: ReportedFinding) -> float:
+    """How much what a reader says weighs, who is certain of it: as the card of the model that knows the label weighs
+    it, else as the table does."""
+    severities = _severities(decision.finding.prediction.model_version) if decision.finding else {}
+    return severities.get(decision.label, severity_of(decision.label, UNWEIGHED))
+
+
 def _weighed(prediction: Prediction) -> Iterator[tuple[float, Finding]]:
-    severity = {spec["key"]: float(spec.get("severity", UNWEIGHED)) for spec in prediction.model_version.card["labels"]}
+    severity = _severities(prediction.model_version)
     for finding in prediction.findings.all():
         if finding.label == NORMAL:
             continue
         weighs = severity.get(finding.label, UNWEIGHED)
         yield weight(severity=weighs, calibrated=finding.calibrated, threshold=finding.threshold), finding
+
+
+def _severities(model: ModelVersion) -> dict[str, float]:
+    return {spec["key"]: float(spec.get("severity", UNWEIGHED)) for spec in model.card["labels"]}
 
 
 def head_start_at_most(waits: timedelta | None, max_wait: timedelta) -> timedelta:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, reporting, send, system, viewer, worklist
+from diagnosis.views import (
+    films,
+    follow_up,
+    history,
+    images,
+    models,
+    reporting,
+    second_look,
+    send,
+    system,
+    viewer,
+    worklist,
+)
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -29,6 +41,10 @@ urlpatterns = [
     path("studies/<uuid:study_id>/report/", never_cache(reporting.report), name="report"),
     path("studies/<uuid:study_id>/report/pdf/", never_cache(reporting.report_print), name="report_pdf"),
     path("studies/<uuid:study_id>/report/amend/", never_cache(reporting.amend), name="report_amend"),
+    path("studies/<uuid:study_id>/report/acknowledge/", follow_up.acknowledge, name="alert_acknowledge"),
+    path("follow-up/", never_cache(follow_up.follow_up), name="follow_up"),
+    path("second-look/", never_cache(second_look.second_looks), name="second_looks"),
+    path("second-look/<uuid:discordance_id>/", second_look.record, name="second_look"),
     path("studies/<uuid:study_id>/view/", never_cache(viewer.study_view), name="study_view"),
     path("studies/<uuid:study_id>/view/films/", never_cache(viewer.viewer_films), name="viewer_films"),
     path("audit/patients/<uuid:patient_id>/history/", never_cache(history.patient_history), name="patient_history"),

@@ -21,6 +21,7 @@ CLINICAL = frozenset(
     {
         *("indication", "quality", "warnings", "message"),
         *("findings_text", "drafted_text", "impression", "amendment_reason", "label", "verdict", "reason"),
+        *("title", "action_taken", "void_reason", "outcome", "model_was", "note"),
     }
 )
 _DONE = {"insert": "added", "update": "changed", "delete": "removed", "found": "there when the history began, noted"}

@@ -1,19 +1,16 @@
 """Emergency access ("break-glass"): begun with a reason, read only, over after an hour, told to the clinic.
 
-The row is also the mail's outbox: the sweeper sends what was not sent yet, and tries again until it is. Rights join in
+The row is also the mail's outbox (`patients.outbox`). Rights join in
 `patients.access.clinic_ids`; the audit says ETREAT and the reason of everything read under it (`patients.audit`).
-May import: Django, `patients.models`, `patients.access`, `patients.audit`, `patients.text`.
+May import: Django, `patients.models`, `patients.access`, `patients.audit`, `patients.outbox`, `patients.text`.
 """
 
 from __future__ import annotations
 
-import logging
-from datetime import timedelta
 from uuid import UUID
 
-from django.core.mail import send_mail
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from patients import access
@@ -21,13 +18,11 @@ from patients.access import Action
 from patients.audit import audit_record
 from patients.errors import ApplicationError
 from patients.models import BreakGlass, Clinic, Purpose, User
+from patients.outbox import Letter, mails_send
 from patients.text import clean_text
-
-log = logging.getLogger("patients.emergency")
 
 #: Fewer words say no reason.
 REASON_WORDS = 4
-MAIL_AGAIN_AFTER = timedelta(minutes=5)
 MAIL = """\
 {name} ({username}) opened the patients' records of {clinic} by emergency access on {day} at {time} UTC,
 for at most one hour, to read.
@@ -92,28 +87,13 @@ def break_glass_end(*, user: User, use_id: UUID) -> None:
 
 
 def break_glass_mails_send() -> int:
-    """Tell the privacy contacts of what they were not told yet; how many were told. Called by the sweeper.
-
-    What cannot be sent now is tried again in five minutes; a clinic without a contact is told once it has one.
-    """
-    due = Q(mail_tried_at=None) | Q(mail_tried_at__lt=timezone.now() - MAIL_AGAIN_AFTER)
-    waiting = BreakGlass.objects.filter(due, mailed_at=None).exclude(clinic__privacy_contact="")
-    told = 0
-    for use in waiting.select_related("user", "clinic").order_by("started_at")[:20]:
-        use.mail_tried_at = timezone.now()
-        try:
-            _mail(use)
-        except OSError as error:  # smtplib's errors are OSErrors, an absent server too
-            use.mail_problem = type(error).__name__
-            log.error("the mail about emergency access %s could not be sent: %s", use.pk, use.mail_problem)
-        else:
-            use.mailed_at, use.mail_problem = use.mail_tried_at, ""
-            told += 1
-        use.save(update_fields=["mail_tried_at", "mailed_at", "mail_problem"])
-    return told
+    """Tell the privacy contacts of what they were not told yet; how many were told. Called by the sweeper; a clinic
+    without a contact is told once it has one."""
+    waiting = BreakGlass.objects.exclude(clinic__privacy_contact="").select_related("user", "clinic")
+    return mails_send(waiting.order_by("started_at"), _letter)
 
 
-def _mail(use: BreakGlass) -> None:
+def _letter(use: BreakGlass) -> Letter:
     body = MAIL.format(
         name=use.user.get_full_name() or use.user.username,
         username=use.user.username,
@@ -121,5 +101,4 @@ def _mail(use: BreakGlass) -> None:
         day=f"{use.started_at:%d %B %Y}",
         time=f"{use.started_at:%H:%M}",
     )
-    subject = f"Emergency access to the records of {use.clinic.name}"
-    send_mail(" ".join(subject.split()), body, None, [use.clinic.privacy_contact])
+    return Letter(f"Emergency access to the records of {use.clinic.name}", body, [use.clinic.privacy_contact])

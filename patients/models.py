@@ -14,6 +14,7 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import OpClass
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
@@ -74,6 +75,30 @@ class Clinic(models.Model):
         default="",
         db_default="",
         help_text="Who is told by e-mail when somebody reads the clinic's records by emergency access.",
+    )
+    critical_contact = models.EmailField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Who is told by e-mail that a critical finding waits; the mail names no patient.",
+    )
+    escalation_contact = models.EmailField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Who is told as well once nobody has acknowledged a critical finding in time.",
+    )
+    acknowledge_minutes = models.PositiveIntegerField(
+        default=30,
+        db_default=30,
+        validators=[MinValueValidator(1)],
+        help_text="The longest a critical finding should wait for acknowledgement, in minutes.",
+    )
+    critical_severity = models.FloatField(
+        default=0.5,
+        db_default=0.5,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="A reported finding more severe than this, from 0 to 1, is critical.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -186,12 +211,23 @@ class PatientIdentifier(models.Model):
         return f"{self.system} {self.value}"
 
 
-class BreakGlass(models.Model):
-    """Emergency access: one person reads one clinic's records for an hour, says why, and the clinic is told.
+class Mailed(models.Model):
+    """A row that is also the outbox of a mail about it, which `patients.outbox` sends.
 
-    `mailed_at` is empty until the mail server took the mail to the clinic's privacy contact; `mail_problem` says why it
-    did not, the last time it was tried.
+    `mailed_at` is empty until the mail server took the mail; `mail_problem` says why it did not, the last time it was
+    tried.
     """
+
+    mailed_at = models.DateTimeField(null=True)
+    mail_tried_at = models.DateTimeField(null=True)
+    mail_problem = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        abstract = True
+
+
+class BreakGlass(Mailed):
+    """Emergency access: one person reads one clinic's records for an hour, says why, and the clinic is told."""
 
     LASTS = timedelta(hours=1)
 
@@ -201,9 +237,6 @@ class BreakGlass(models.Model):
     reason = models.CharField(max_length=500)
     started_at = models.DateTimeField(default=timezone.now)
     ends_at = models.DateTimeField()
-    mailed_at = models.DateTimeField(null=True)
-    mail_tried_at = models.DateTimeField(null=True)
-    mail_problem = models.CharField(max_length=64, blank=True, default="")
 
     class Meta:
         ordering = ["-started_at"]

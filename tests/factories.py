@@ -22,6 +22,9 @@ from django.test import Client
 from django.utils import timezone
 
 from diagnosis.models import (
+    AlertMail,
+    CriticalAlert,
+    Discordance,
     Finding,
     Job,
     ModelChange,
@@ -236,3 +239,25 @@ def decision_make(report: Report, label: str, verdict: str = "added", **fields: 
     return ReportedFinding.objects.create(
         report=report, label=label, verdict=verdict, **({"decided_by": report.author} | fields)
     )
+
+
+def alert_make(report: Report, label: str = "pneumonia", **fields: Any) -> CriticalAlert:
+    """A critical finding of a report that waits, and the mail about it; `minutes` ago."""
+    study = report.study
+    if minutes := fields.pop("minutes", 0):
+        fields["created_at"] = timezone.now() - timedelta(minutes=minutes)
+    mail = AlertMail.objects.create(study=study, clinic=study.clinic, kind="raised")
+    facts = {"title": label.capitalize(), "raised_by": report.author, "mail": mail} | fields
+    return CriticalAlert.objects.create(study=study, clinic=study.clinic, report=report, label=label, **facts)
+
+
+def discordance_make(report: Report, label: str = "pneumonia", verdict: str = "rejected", **fields: Any) -> Discordance:
+    """The author of this draft rejects what the model says, or adds it (`verdict`), and has signed now."""
+    said = Finding.objects.filter(prediction__radiograph__study=report.study, prediction__shadow=False)
+    finding, rejected = said.get(label=label), verdict == "rejected"
+    decision = decision_make(report, label, verdict, finding=finding, reason="artefact" if rejected else "")
+    report.status, report.signed_by, report.signed_at = "final", report.author, timezone.now()
+    report.registration_number = "MCI-4711"
+    report.save()
+    facts = {"kind": "model_only" if rejected else "reader_only", "finding": finding, "decision": decision} | fields
+    return Discordance.objects.create(study=report.study, clinic=report.study.clinic, **facts)

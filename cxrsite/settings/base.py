@@ -173,6 +173,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 globals().update(env.email_config())
+SITE_URL = env.SITE_URL or f"http://localhost:{env.PORT}"
 EMAIL_TIMEOUT = 10
 
 LANGUAGE_CODE = "en"

@@ -40,4 +40,5 @@ CSRF_COOKIE_NAME = "__Host-csrftoken"
 CSRF_COOKIE_SECURE = True
 CSRF_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS or [f"https://{host}" for host in env.ALLOWED_HOSTS if host != "*"]
+SITE_URL = env.SITE_URL or next(iter(CSRF_TRUSTED_ORIGINS), SITE_URL)
 MIDDLEWARE = ["cxrsite.middleware.ForwardedAddressMiddleware", *MIDDLEWARE]

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django_filters import CharFilter, ChoiceFilter, IsoDateTimeFilter, UUIDFilter
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import extend_schema_field
 
 from diagnosis import selectors
-from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
+from diagnosis.models import CriticalAlert, Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
 
 
 class MomentField(IsoDateTimeField):
@@ -105,6 +105,27 @@ class ReportFilter(ArrivalFilter):
     class Meta:
         model = Report
         fields: list[str] = []
+
+
+class CriticalAlertFilter(ArrivalFilter):
+    """`waiting` are neither acknowledged nor void."""
+
+    STATES = {
+        "waiting": Q(acknowledged_at__isnull=True, voided_at__isnull=True),
+        "acknowledged": Q(acknowledged_at__isnull=False, voided_at__isnull=True),
+        "void": Q(voided_at__isnull=False),
+    }
+    study = UUIDFilter()
+    patient = UUIDFilter("study__patient")
+    clinic = UUIDFilter()
+    state = ChoiceFilter(choices=[(key, key) for key in STATES], method="by_state")
+
+    class Meta:
+        model = CriticalAlert
+        fields: list[str] = []
+
+    def by_state(self, alerts: QuerySet[CriticalAlert], name: str, state: str) -> QuerySet[CriticalAlert]:
+        return alerts.filter(self.STATES[state])
 
 
 class ModelVersionFilter(FilterSet):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from diagnosis.api.alerts import CriticalAlertViewSet
 from diagnosis.api.reads import HistoryView, ModelVersionViewSet, PredictionMapView, RadiographImageView, StatusView
 from diagnosis.api.reports import FirstImpressionView, ReportViewSet
 from diagnosis.api.views import JobViewSet, PredictionViewSet, RadiographViewSet, StudyViewSet
@@ -29,6 +30,11 @@ urlpatterns = [
     path("predictions/", PredictionViewSet.as_view(LIST), name="prediction-list"),
     path("predictions/<str:id>/", PredictionViewSet.as_view(ONE), name="prediction"),
     path("predictions/<str:id>/map/<str:label>/", PredictionMapView.as_view(), name="prediction-map"),
+    path("alerts/", CriticalAlertViewSet.as_view(LIST), name="alert-list"),
+    path("alerts/<str:id>/", CriticalAlertViewSet.as_view(ONE), name="alert"),
+    path(
+        "alerts/<str:id>/acknowledge/", CriticalAlertViewSet.as_view({"post": "acknowledge"}), name="alert-acknowledge"
+    ),
     path("first-impressions/", FirstImpressionView.as_view(), name="first-impressions"),
     path("reports/", ReportViewSet.as_view(LIST | {"post": "create"}), name="report-list"),
     path("reports/<str:id>/", ReportViewSet.as_view(ONE | {"patch": "partial_update"}), name="report"),

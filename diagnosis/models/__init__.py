@@ -3,6 +3,8 @@
 May import: Django, `patients.models`, `diagnosis.querysets`.
 """
 
+from diagnosis.models.alert import AlertMail, CriticalAlert
+from diagnosis.models.discordance import Discordance
 from diagnosis.models.job import Job
 from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
@@ -13,6 +15,9 @@ from diagnosis.models.study import Study, UploadKey
 from diagnosis.models.worker import Tally, Worker
 
 __all__ = [
+    "AlertMail",
+    "CriticalAlert",
+    "Discordance",
     "Finding",
     "FirstImpression",
     "Job",

@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
+from diagnosis.services.alerts import alert_mails_send, alerts_escalate
 from diagnosis.services.intake import PRIORITY
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import DATABASE_AWAY, hints_top_up, running_return
@@ -80,6 +81,7 @@ def sweep(*, every: float = 0) -> Swept | None:
         taken_back = _expired_return()
         added = _missing_queue()
         readings_silence()
+        alerts_escalate()
         waiting = _waiting()
         UploadKey.objects.filter(created_at__lt=Now() - UPLOAD_KEYS_KEPT).delete()
         Session.objects.filter(expire_date__lt=Now()).delete()
@@ -90,6 +92,7 @@ def sweep(*, every: float = 0) -> Swept | None:
         hints_top_up(kind, count)
     audit_keep_sealed()
     break_glass_mails_send()
+    alert_mails_send()
     return Swept(taken_back, added, sum(waiting.values()))
 
 

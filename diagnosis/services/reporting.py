@@ -3,7 +3,8 @@
 Every change of a draft names the version it was made from and is refused when another came first. Each change leaves
 its audit in the same commit. Whether the person has signed in a moment ago is asked by the callers
 (`patients.stepup`), for only a request can tell.
-May import: `diagnosis.models`, `.reports`, `.sentences`, `patients`.
+May import: `diagnosis.models`, `.reports`, `.sentences`, `.services.alerts`,
+`.services.second_look`, `patients`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from django.utils import timezone
 from diagnosis.models import FirstImpression, Report, ReportedFinding, Study
 from diagnosis.querysets import SIGNED, reads_first
 from diagnosis.reports import Answer, addable, answers_read, prior_read, report_draft
+from diagnosis.services.alerts import alerts_follow
+from diagnosis.services.second_look import discordances_follow
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -113,6 +116,8 @@ def finding_decide(*, user: User, report: Report, version: int, label: str, verd
         ReportedFinding.objects.filter(report=report, label=label).delete()
     _redraft(user, report)
     _store(user, report, "decide")
+    if report.status == Status.PRELIMINARY:  # it is relied on already
+        alerts_follow(user=user, report=report)
     return report
 
 
@@ -127,12 +132,14 @@ def draft_again(*, user: User, report: Report, version: int) -> Report:
 
 @transaction.atomic
 def report_preliminary(*, user: User, report: Report, version: int) -> Report:
-    """Say that the report can be relied on for now; it can still be changed. Raises as `draft_save`, and
+    """Say that the report can be relied on for now; it can still be changed. Its critical findings alert the clinic at
+    once. Raises as `draft_save`, and
     `impression_missing`."""
     report = _writable(user, report, version)
     _require_impression(report)
     report.status, report.preliminary_at = Status.PRELIMINARY, report.preliminary_at or timezone.now()
     _store(user, report, "preliminary")
+    alerts_follow(user=user, report=report)
     return report
 
 
@@ -169,6 +176,8 @@ def report_sign(*, user: User, report: Report, version: int) -> Report:
     report.status = Status.AMENDED if report.supersedes_id else Status.FINAL
     report.signed_by, report.signed_at, report.registration_number = user, now, registration_number
     _store(user, report, "sign")
+    alerts_follow(user=user, report=report)
+    discordances_follow(user=user, report=report)
     return report
 
 

@@ -1,6 +1,6 @@
 """Words and numbers as the pages write them, and what a signed-in person's menu holds.
 
-May import: Django, `patients.access`, `diagnosis.wording`.
+May import: Django, `patients.access`, `diagnosis.wording`, `diagnosis.alerts`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django import template
 from django.forms import BoundField
 from django.utils import timezone
 
+from diagnosis import alerts
 from diagnosis.selectors import label_title
 from diagnosis.wording import SIGNS
 from patients import access
@@ -105,14 +106,17 @@ def styled(field: BoundField) -> str:
 @register.simple_tag(takes_context=True)
 def menu_of(context: Any, user: Any) -> dict[str, Any]:
     """What this person can use: `pages`, (URL name, words) each, and is emergency access (`may_break_glass`) something
-    for them? One query, and the one for the banner."""
+    for them? `alerts`: critical findings that wait for them, or None. One query, the one for the banner, and one over
+    an index for whoever acknowledges."""
     rights = access.rights_of(user)
     roles = {membership.role for membership in rights.memberships}
     emergency = context["break_glass"]
+    concerned = roles & set(MATRIX[Action.ALERT_ACKNOWLEDGE])
     entries = [
         ("home", "Send a film", roles & set(MATRIX[Action.STUDY_UPLOAD])),
         ("worklist", "Worklist", roles & set(MATRIX[Action.READING_CLAIM])),
         ("film_list", "Films", roles or emergency),
+        ("follow_up", "Follow-up", concerned),
         ("patient_list", "Patients", emergency or roles & set(MATRIX[Action.PATIENT_VIEW])),
         ("audit_list", "Audit", roles & {*MATRIX[Action.AUDIT_VIEW], *MATRIX[Action.AUDIT_VIEW_OWN]}),
         ("member_list", "People", access.CLINIC_ADMIN in roles),
@@ -120,5 +124,6 @@ def menu_of(context: Any, user: Any) -> dict[str, Any]:
     ]
     return {
         "pages": [(name, words) for name, words, shown in entries if shown],
+        "alerts": alerts.alerts_waiting(user) if concerned else None,
         "may_break_glass": rights.may_break_glass,
     }

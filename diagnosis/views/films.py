@@ -1,6 +1,7 @@
 """Following films: the list of a clinic's films, a study with its results, a patient's findings over time, another try.
 
-May import: Django, `diagnosis.selectors`, `.services`, `.forms`, `.charts`, `.views.common`, `patients`.
+May import: Django, `diagnosis.selectors`, `.services`, `.forms`, `.charts`, `.views.common`, `.views.follow_up`,
+`patients`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from diagnosis.models import Job, Radiograph, Study
 from diagnosis.services import queue
 from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge
+from diagnosis.views.follow_up import alerts_context
 from patients import access
 from patients.access import Action
 from patients.audit import audit_list, audit_record
@@ -83,6 +85,7 @@ def study_detail(request: HttpRequest, study_id: UUID) -> HttpResponse:
     _study_audit(request.user, study)
     context = films_context(request.user, study, study.films)
     context |= {"reading": reading_of(request.user, study), "renew_seconds": RENEW_SECONDS}
+    context |= alerts_context(request.user, study)
     return render(request, "diagnosis/study_detail.html", context)
 
 

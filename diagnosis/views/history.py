@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from diagnosis.models import Radiograph, Report, ReportedFinding, Study
+from diagnosis.models import CriticalAlert, Discordance, Radiograph, Report, ReportedFinding, Study
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -44,6 +44,8 @@ def study_history(request: HttpRequest, study_id: UUID) -> HttpResponse:
         Radiograph.pgh_event_model.objects.filter(study=study),
         Report.pgh_event_model.objects.filter(study=study),
         ReportedFinding.pgh_event_model.objects.filter(report__study=study),
+        CriticalAlert.pgh_event_model.objects.filter(study=study),
+        Discordance.pgh_event_model.objects.filter(study=study),
     )
     return _page(request, study, study.patient, changes, {"study": study})
 

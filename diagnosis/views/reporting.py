@@ -2,8 +2,8 @@
 
 Everything on the page is one form. Each part is sent by itself through htmx and answered with the fragment that
 changes; without scripts the whole form is sent and the page comes back.
-May import: Django, `diagnosis.selectors`, `.reports`, `.services.reporting`, `.services.reading`, `.forms`, `.sheet`,
-`.pdf`, `.views.common`, `patients`.
+May import: Django, `diagnosis.selectors`, `.reports`, `.services.reporting`, `.services.reading`, `.services.alerts`,
+`.forms`, `.sheet`, `.pdf`, `.views.common`, `.views.follow_up`, `patients`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from diagnosis.forms import ReportForm
 from diagnosis.models import Report, ReportedFinding, Study
 from diagnosis.pdf import report_pdf
 from diagnosis.services import reporting
+from diagnosis.services.alerts import alerts_see
 from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.sheet import sheet_of
 from diagnosis.views.common import films_context
+from diagnosis.views.follow_up import alerts_context
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -251,9 +253,11 @@ def _report_page(request: HttpRequest, study: Study, *, refusal: ApplicationErro
         "may_write": access.can_at(request.user, Action.REPORT_WRITE, study.clinic),
         "refusal": refusal,
     }
+    context |= alerts_context(request.user, study)
     if versions:
         versions[0].machine = reports.machine_read(user=request.user, report=versions[0])
         versions[0].models = reports.models_of(versions[0].machine)
     target = versions[0] if versions else study
     audit_record(user=request.user, verb="read", target=target, clinic=study.clinic, patient=study.patient)
+    alerts_see(user=request.user, study=study)
     return render(request, "reading/report.html", context, status=refusal.status if refusal else 200)

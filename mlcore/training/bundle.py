@@ -17,6 +17,7 @@ import numpy as np
 
 from mlcore.backbones import Architecture, build_member, build_served, copy_members
 from mlcore.card import CARD_FILE, WEIGHTS_FILE, Calibration, LabelSpec, ModelCard
+from mlcore.findings import label_specs
 from mlcore.predictors.base import Predictor
 from mlcore.predictors.keras import KerasPredictor
 from mlcore.preprocess import PreprocessingSpec
@@ -25,7 +26,6 @@ from mlcore.training.calibrate import AIM, FEWEST, assessed, choose_calibration,
 from mlcore.training.evaluate import evaluation
 from mlcore.training.evaluation_report import pictures, statement
 from mlcore.training.films import Film, TrainingError
-from mlcore.training.findings import label_specs
 from mlcore.training.measure import Outputs, outputs, sweep
 from mlcore.training.report import Picture, replace_text
 from mlcore.training.statistics import REPLICATES

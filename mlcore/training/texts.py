@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlcore.card import LabelSpec
-from mlcore.training.findings import label_specs
+from mlcore.findings import label_specs
 from mlcore.training.tasks import THREE, Task
 
 

@@ -74,6 +74,10 @@ POST  /studies/<uuid:study_id>/read/sign/                       302  403  403  3
 GET   /studies/<uuid:study_id>/report/                          302  403  200  200  404  200  403  404  404  200
 GET   /studies/<uuid:study_id>/report/pdf/                      302  403  404  404  404  404  403  404  404  404
 POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  409  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/report/acknowledge/              302  403  302  302  404  302  403  404  404  403
+GET   /second-look/                                             302  403  403  200  403  403  403  403  403  403
+POST  /second-look/<uuid:discordance_id>/                       302  404  404  302  404  404  404  404  404  404
+GET   /follow-up/                                               302  403  200  200  200  200  403  403  403  403
 GET   /studies/<uuid:study_id>/view/                            302  403  403  200  404  403  403  404  404  200
 GET   /studies/<uuid:study_id>/view/films/                      302  403  403  200  404  403  403  404  404  200
 POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
@@ -133,6 +137,9 @@ POST  /api/v1/reports/<str:id>/decide/                          401  404  404  2
 POST  /api/v1/reports/<str:id>/preliminary/                     401  404  404  200  404  404  404  404  404  404
 POST  /api/v1/reports/<str:id>/sign/                            401  404  404  403  404  404  404  404  404  404
 POST  /api/v1/reports/<str:id>/amend/                           401  404  404  409  404  404  404  404  404  404
+GET   /api/v1/alerts/                                           401  200  200  200  200  200  200  200  200  200
+GET   /api/v1/alerts/<str:id>/                                  401  404  200  200  404  200  404  404  404  200
+POST  /api/v1/alerts/<str:id>/acknowledge/                      401  404  200  200  404  200  404  404  404  403
 POST  /api/v1/first-impressions/                                401  403  403  200  403  403  403  403  403  403
 GET   /api/v1/model-versions/                                   401  200  200  200  200  200  200  200  200  200
 GET   /api/v1/model-versions/<str:id>/                          401  200  200  200  200  200  200  200  200  200

@@ -195,7 +195,7 @@ def test_a_mail_that_cannot_be_sent_is_shown_and_sent_later(user_for, clinic, cl
 
     break_glass_start(user=user_for("system"), clinic=clinic, reason=REASON)
     with monkeypatch.context() as broken:
-        broken.setattr("patients.emergency.send_mail", refuse)
+        broken.setattr("patients.outbox.send_mail", refuse)
         assert break_glass_mails_send() == 0
     assert "is tried again" in client_for("clinicadmin").get("/emergency/uses/").content.decode()
     assert break_glass_mails_send() == 0  # not at once

@@ -32,6 +32,8 @@ reading.claim           -    -    c    -    -    -    -
 report.write            -    -    c    -    -    -    -
 report.sign             -    -    c    -    -    -    -
 report.view             -    c    c    a    -    o    -
+alert.acknowledge       -    c    c    a    -    -    -
+second_look             -    -    c    -    -    -    -
 job.retry               -    -    c    -    c    -    Y
 member.manage           -    -    -    -    c    -    Y
 client.manage           -    -    -    -    c    -    -

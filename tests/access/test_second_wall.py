@@ -11,6 +11,9 @@ from django.http import HttpResponse
 
 from diagnosis import querysets as diagnosis_querysets
 from diagnosis.models import (
+    AlertMail,
+    CriticalAlert,
+    Discordance,
     Finding,
     FirstImpression,
     Job,
@@ -52,6 +55,9 @@ TO_CLINIC = {
     Report: "study__clinic",
     ReportedFinding: "report__study__clinic",
     FirstImpression: "study__clinic",
+    CriticalAlert: "clinic",
+    AlertMail: "clinic",
+    Discordance: "clinic",
 }
 
 

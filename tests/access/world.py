@@ -48,10 +48,14 @@ class Side:
         self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
         self.unsigned = self._study(assigned)
         self.signed = self._study(assigned)
-        self.report = factories.report_make(self.signed, radiologist)
+        colleague = factories.user_make("radiologist", clinic)
+        self.report = factories.report_make(self.signed, colleague, "draft")
+        self.discordance = factories.discordance_make(self.report)
         self.draft = factories.report_make(self.unsigned, radiologist, "draft", impression="Nothing new.")
         said = self.unsigned.radiographs.get().predictions.get(shadow=False).findings.get(label="pneumonia")
         factories.decision_make(self.draft, "pneumonia", "accepted", finding=said)
+        self.alert = factories.alert_make(self.draft)
+        self.alert_of_signed = factories.alert_make(self.report)
 
     def _study(self, assigned: Any) -> Study:
         study = factories.study_make(self.patient, referring_doctor=assigned, created_by=self.sender)
@@ -86,6 +90,8 @@ class Side:
             "client": self.program,
             "use": self.use,
             "report": self.report if variant == "signed" else self.draft,
+            "discordance": self.discordance,
+            "alert": self.alert_of_signed if variant == "signed" else self.alert,
         }
         return {kind: str(row.pk) for kind, row in by_kind.items()}
 
@@ -166,6 +172,7 @@ _KIND_OF_FOLDER = {
     "predictions": "prediction",
     "model-versions": "model",
     "reports": "report",
+    "alerts": "alert",
 }
 _PARAMETER = re.compile(r"(?:(?P<folder>[\w-]+)/)?<(?:\w+:)?(?P<name>\w+)>")
 
@@ -212,6 +219,11 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
         "POST /studies/<uuid:study_id>/read/preliminary/": draft,
         "POST /studies/<uuid:study_id>/read/sign/": draft,
         "POST /studies/<uuid:study_id>/report/amend/": {"report": str(report.pk), "reason": "Something was overlooked"},
+        "POST /studies/<uuid:study_id>/report/acknowledge/": {
+            "alerts": [str((side.alert_of_signed if variant == "signed" else side.alert).pk)],
+            "action_taken": "Dr Rao was told by phone",
+        },
+        "POST /second-look/<uuid:discordance_id>/": {"outcome": "stands", "model_was": "wrong"},
         "POST /patients/<uuid:patient_id>/edit/": same_person,
         "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
     }.get(f"{method} {route}")
@@ -229,6 +241,7 @@ def api_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         "PATCH reports/<str:id>/": {"impression": "Nothing to see."},
         "POST reports/<str:id>/decide/": {"label": "pneumonia", "verdict": "accepted"},
         "POST reports/<str:id>/amend/": {"reason": "Something was overlooked"},
+        "POST alerts/<str:id>/acknowledge/": {"action_taken": "Dr Rao was told by phone"},
         "POST first-impressions/": {"study": str(side.unsigned.pk), "impression": "Nothing to see."},
         "POST studies/": film | {"patient": str(side.patient.pk)},
         "POST studies/<str:id>/radiographs/": film,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mlcore.backbones import Architecture, build_served
 from mlcore.card import CARD_FILE, WEIGHTS_FILE, Calibration, load_card
+from mlcore.findings import label_specs
 from mlcore.registry import bundled_folder, file_sha256
-from mlcore.training.findings import label_specs
 from mlcore.training.tasks import CHESTXRAY14_LABELS
 from tests.films import synthetic_film
 from tests.mlcore.conftest import TINY_SPEC

@@ -61,6 +61,11 @@ def addresses(patient, user_for):
     failed = factories.radiograph_make(study)
     factories.job_make(failed, state="failed")
     factories.radiograph_make(study, state="rejected")
+    signed = factories.study_make(patient)
+    factories.predicted_film_make(signed)
+    report = factories.report_make(signed, factories.user_make("radiologist", patient.clinic), "draft")
+    factories.discordance_make(report)
+    factories.alert_make(report)
     now = study.created_at
     Worker.objects.create(name="infer@here", kind="infer", started_at=now, seen_at=now, note="no model")
     return [
@@ -73,6 +78,9 @@ def addresses(patient, user_for):
         f"/studies/{study.pk}/status/",
         f"/studies/{study.pk}/read/",
         f"/studies/{study.pk}/report/",
+        f"/studies/{signed.pk}/report/",
+        "/follow-up/",
+        "/second-look/",
         "/status/",
         f"/models/{prediction.model_version_id}/",
         "/about/",
@@ -127,15 +135,17 @@ def test_sign_in_page_needs_no_script_and_shows_no_menu(anonymous):
 
 
 def test_menu_holds_what_the_role_can_use(client_for):
+    pages = ("Send a film", "Worklist", "Films", "Follow-up", "Patients", "Status")
+
     def menu(role):
         page = client_for(role).get("/about/").content.decode()
         nav = page[page.index("<nav") : page.index("</nav>")]
-        return [words for words in ("Send a film", "Worklist", "Films", "Patients", "Status") if words in nav]
+        return [words for words in pages if words in nav]
 
     assert menu("operator") == ["Send a film", "Films", "Patients", "Status"]
-    assert menu("radiologist") == ["Send a film", "Worklist", "Films", "Patients", "Status"]
+    assert menu("radiologist") == ["Send a film", "Worklist", "Films", "Follow-up", "Patients", "Status"]
     assert menu("clinicadmin") == ["Films", "Status"]
-    assert menu("doctor") == ["Films", "Patients", "Status"]
+    assert menu("doctor") == ["Films", "Follow-up", "Patients", "Status"]
     assert menu("system") == ["Status"]
 
 

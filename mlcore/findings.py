@@ -1,6 +1,6 @@
 """How findings are called and how early they bring a film to a reader: one table for every card.
 
-May import: `mlcore.card`. `bundle` and `chexnet_import` write cards with it.
+May import: `mlcore.card`. Training writes cards with it; the site weighs with it what a reader adds and no card knows.
 """
 
 from __future__ import annotations
@@ -27,9 +27,18 @@ _TABLE = {
     "fibrosis": ("Fibrosis", 0.4),
     "pleural_thickening": ("Pleural thickening", 0.3),
     "hernia": ("Hernia", 0.3),
+    "tuberculosis": ("Pulmonary tuberculosis", 0.8),
+    "lymphadenopathy": ("Hilar or mediastinal enlargement", 0.5),
+    "fracture": ("Fracture", 0.5),
+    "device": ("Tube, line or device", 0.0),
     "bacterial_pneumonia": ("Bacterial pneumonia", 0.9),
     "viral_pneumonia": ("Viral pneumonia", 0.9),
 }
+
+
+def severity_of(label: str, otherwise: float = 0.5) -> float:
+    """The table's severity of a label, `otherwise` where it does not know the label."""
+    return _TABLE.get(label, ("", otherwise))[1]
 
 
 def label_specs(labels: Sequence[str], trained: Sequence[str] | None = None) -> tuple[LabelSpec, ...]:
