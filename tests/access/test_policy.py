@@ -46,6 +46,7 @@ export.deidentified     -    -    -    -    c    -    -
 break_glass.view        -    -    -    -    c    -    -
 audit.view              -    -    -    -    c    -    Y
 audit.view_own          -    -    c    c    -    -    -
+numbers.view            -    -    c    -    c    -    -
 """
 SIGNS = {
     "c": Reach.CLINIC,
