@@ -18,7 +18,7 @@ from django.db.models import BooleanField, Count, DurationField, ExpressionWrapp
 from django.db.models.functions import Now
 
 from diagnosis import scanner
-from diagnosis.models import Job, ModelVersion, Radiograph, Worker
+from diagnosis.models import Distribution, Job, ModelVersion, Radiograph, Worker
 from diagnosis.wording import STAGES
 from patients.actor import SYSTEM, acting_as
 from patients.models import AuditEvent
@@ -55,6 +55,8 @@ SENTENCES: dict[str, str] = {
     "manage.py verify_store names them.",
     "audit_unsealed": "New entries of the audit are not sealed: a change to them would not be found. See that a "
     "sweeper runs.",
+    "drift": "Clinics whose films or answers are unlike those that the model began with: {count}. Their page of "
+    "numbers says what changed; find out why before you rely on the model there.",
     "jobs_failed": "Failed jobs that wait for a person: {count}. Try them again, or cancel them.",
 }
 
@@ -82,7 +84,7 @@ def status_read() -> dict[str, Any]:
 
 @acting_as(SYSTEM)
 def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
-    """What a person should act on now, first things first: five queries beside those of `status`, which is read here
+    """What a person should act on now, first things first: six queries beside those of `status`, which is read here
     unless the caller has it."""
     return list(_alerts(status_read() if status is None else status))
 
@@ -105,6 +107,7 @@ def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
     if (since := audit_behind_since()) is not None:
         yield _alert("audit_unsealed", since)
     counts = {"queue_slow": _jobs_late(), "films_damaged": _films_damaged(), "jobs_failed": _jobs_failed()}
+    counts["drift"] = _drifted()
     if status["scanner"] is not None:
         counts["malware_found"] = _malware_found()
     for code, found in counts.items():
@@ -136,6 +139,12 @@ def _jobs_failed() -> dict[str, Any]:
     """Failed, and neither tried again nor cancelled by a person."""
     failed = Job.objects.filter(state=Job.State.FAILED, shadow=False)
     return failed.aggregate(count=Count("pk"), since=Min("finished_at"))
+
+
+def _drifted() -> dict[str, Any]:
+    """Clinics at which a quantity of the active model's films or answers shifted, largely and beyond chance."""
+    alarms = Distribution.objects.filter(alarm_since__isnull=False, model_version__status=ModelVersion.Status.ACTIVE)
+    return alarms.aggregate(count=Count("clinic", distinct=True), since=Min("alarm_since"))
 
 
 def _malware_found() -> dict[str, Any]:

@@ -189,3 +189,9 @@ class FirstImpressionQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Who writes reports at the clinic sees their own; others would no longer read first."""
         return self.filter(reader=user.pk, study__clinic__in=access.clinic_ids(user, Action.REPORT_WRITE))
+
+
+class DistributionQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of the clinics whose numbers the user may see."""
+        return self.filter(clinic__in=access.clinic_ids(user, Action.NUMBERS_VIEW))

@@ -77,6 +77,7 @@ RULES: dict[str, Rows] = {
         select=f"{_REPORT})", insert=_AT_OWN_REPORT, update=_AT_OWN_REPORT, delete=_AT_OWN_REPORT
     ),
     "diagnosis.FirstImpression": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY),
+    "diagnosis.Distribution": Rows(select=OF_OWN_CLINIC, insert=SYSTEM_ONLY, update=SYSTEM_ONLY, delete=SYSTEM_ONLY),
     "diagnosis.UploadKey": Rows(select=_OWN_KEY, insert=_OWN_KEY, delete=SYSTEM_ONLY),
 }
 

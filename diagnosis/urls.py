@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, reporting, send, system, viewer, worklist
+from diagnosis.views import films, history, images, models, numbers, reporting, send, system, viewer, worklist
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -41,5 +41,7 @@ urlpatterns = [
     path("models/", never_cache(models.model_list), name="model_list"),
     path("models/<uuid:model_id>/", never_cache(models.model_detail), name="model_detail"),
     path("models/<uuid:model_id>/figures/<slug:figure>.svg", models.model_figure, name="model_figure"),
+    path("numbers/", never_cache(numbers.numbers), name="numbers"),
+    path("numbers/csv/", never_cache(numbers.numbers_csv), name="numbers_csv"),
     path("about/", system.about, name="about"),
 ]

@@ -52,6 +52,7 @@ _ACTS = {
     ("sign", "report"): "Signed a report",
     ("amend", "report"): "Began to amend a report",
     ("export", "report"): "Took out a copy of a report",
+    ("export", ""): "Took out a copy of the clinic's numbers",
     ("first_impression", "study"): "Saved a first impression of a study",
     ("list", "patient"): "Saw the patient in a list",
     ("create", "patient"): "Registered the patient",

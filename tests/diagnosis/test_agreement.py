@@ -142,10 +142,17 @@ def test_who_saved_an_impression_where_films_are_read_first_read_first(clinic, p
     assert {row["read_first"] for row in rows(clinic)} == {True}
 
 
+def test_an_impression_of_before_films_were_read_first_proves_nothing(clinic, patient, reader):
+    report = factories.decided_study_make(patient, reader, {"pneumonia": "accepted"})
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    FirstImpression.objects.create(study=report.study, reader=reader, text="Seen", created_at=an_hour_ago)
+    clinic.read_first = True
+    clinic.save()
+    assert {row["read_first"] for row in rows(clinic)} == {False}
+
+
 def test_an_impression_where_the_answer_is_shown_at_once_proves_nothing(clinic, patient, reader):
     _read(patient, reader, impression=True)
-    clinic.read_first = True  # only afterwards
-    clinic.save()
     assert {row["read_first"] for row in rows(clinic)} == {False}
 
 

@@ -74,6 +74,7 @@ def addresses(patient, user_for):
         f"/studies/{study.pk}/read/",
         f"/studies/{study.pk}/report/",
         "/status/",
+        "/numbers/",
         f"/models/{prediction.model_version_id}/",
         "/about/",
         "/nowhere/",
@@ -130,11 +131,13 @@ def test_menu_holds_what_the_role_can_use(client_for):
     def menu(role):
         page = client_for(role).get("/about/").content.decode()
         nav = page[page.index("<nav") : page.index("</nav>")]
-        return [words for words in ("Send a film", "Worklist", "Films", "Patients", "Status") if words in nav]
+        return [
+            words for words in ("Send a film", "Worklist", "Films", "Patients", "Numbers", "Status") if words in nav
+        ]
 
     assert menu("operator") == ["Send a film", "Films", "Patients", "Status"]
-    assert menu("radiologist") == ["Send a film", "Worklist", "Films", "Patients", "Status"]
-    assert menu("clinicadmin") == ["Films", "Status"]
+    assert menu("radiologist") == ["Send a film", "Worklist", "Films", "Patients", "Numbers", "Status"]
+    assert menu("clinicadmin") == ["Films", "Numbers", "Status"]
     assert menu("doctor") == ["Films", "Patients", "Status"]
     assert menu("system") == ["Status"]
 
