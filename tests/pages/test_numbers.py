@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from diagnosis.models import Distribution
+from patients.actor import acting_as, person
 from patients.models import AuditEvent
 from tests import factories
 
@@ -203,6 +204,18 @@ def test_figures_are_those_of_ones_own_clinics(client_for, clinic, other_clinic,
     there = client_for("clinicadmin", other_clinic).get(URL).context
     assert (there["films"], there["signed"], there["waiting"].unread) == (3, 2, 1)
     assert len(there["agreement"]) == 1
+
+
+def test_distributions_are_their_clinics_behind_both_walls(clinic, other_clinic, user_for):
+    facts = {"model_version": factories.model_version_make(), "quantity": "view", "measured_at": timezone.now()}
+    for each in (clinic, other_clinic):
+        Distribution.objects.create(**facts, clinic=each, bins=["PA"], reference=[9], last_7=[0], last_30=[0])
+    manager = user_for("clinicadmin")
+    assert {row.clinic for row in Distribution.objects.visible_to(manager)} == {clinic}
+    assert not Distribution.objects.visible_to(user_for("operator")).exists()
+    with acting_as(person(manager)):
+        assert [row.clinic_id for row in Distribution.objects.all()] == [clinic.pk]
+        assert Distribution.objects.update(alarm_since=timezone.now()) == 0
 
 
 def test_a_foreign_clinic_or_reader_is_no_choice(browser, other_clinic, user_for):
