@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from diagnosis import scanner
 from diagnosis.alerts import mails_waiting
-from diagnosis.models import CriticalAlert, Job, ModelVersion, Radiograph, Worker
+from diagnosis.models import CriticalAlert, Distribution, Job, ModelVersion, Radiograph, Worker
 from diagnosis.wording import STAGES
 from patients.actor import SYSTEM, acting_as
 from patients.models import AuditEvent
@@ -60,6 +60,8 @@ SENTENCES: dict[str, str] = {
     "Follow-up lists them.",
     "critical_unmailed": "Mails about critical findings that could not be sent: {count}. Find out what keeps the mail "
     "server from taking them; they are tried again.",
+    "drift": "Clinics whose films or answers are unlike those that the model began with: {count}. Their page of "
+    "numbers says what changed; find out why before you rely on the model there.",
     "jobs_failed": "Failed jobs that wait for a person: {count}. Try them again, or cancel them.",
 }
 
@@ -87,7 +89,7 @@ def status_read() -> dict[str, Any]:
 
 @acting_as(SYSTEM)
 def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
-    """What a person should act on now, first things first: seven queries beside those of `status`, which is read here
+    """What a person should act on now, first things first: eight queries beside those of `status`, which is read here
     unless the caller has it."""
     return list(_alerts(status_read() if status is None else status))
 
@@ -111,6 +113,7 @@ def _alerts(status: Mapping[str, Any]) -> Iterator[Alert]:
         yield _alert("audit_unsealed", since)
     counts = {"queue_slow": _jobs_late(), "films_damaged": _films_damaged(), "jobs_failed": _jobs_failed()}
     counts |= {"critical_late": _critical_late(), "critical_unmailed": _critical_unmailed()}
+    counts["drift"] = _drifted()
     if status["scanner"] is not None:
         counts["malware_found"] = _malware_found()
     for code, found in counts.items():
@@ -151,6 +154,12 @@ def _critical_late() -> dict[str, Any]:
 def _critical_unmailed() -> dict[str, Any]:
     failed = mails_waiting().exclude(mail_problem="")
     return failed.order_by().aggregate(count=Count("pk"), since=Min("created_at"))
+
+
+def _drifted() -> dict[str, Any]:
+    """Clinics at which a quantity of the active model's films or answers shifted, largely and beyond chance."""
+    alarms = Distribution.objects.filter(alarm_since__isnull=False, model_version__status=ModelVersion.Status.ACTIVE)
+    return alarms.aggregate(count=Count("clinic", distinct=True), since=Min("alarm_since"))
 
 
 def _malware_found() -> dict[str, Any]:

@@ -223,3 +223,9 @@ class DiscordanceQuerySet(models.QuerySet):
         """Of the clinics that the user reads for. They exist only where a report is signed, so nothing that is still
         to be read is told."""
         return self.filter(clinic__in=access.clinic_ids(user, Action.SECOND_LOOK))
+
+
+class DistributionQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of the clinics whose numbers the user may see."""
+        return self.filter(clinic__in=access.clinic_ids(user, Action.NUMBERS_VIEW))

@@ -87,6 +87,7 @@ RULES: dict[str, Rows] = {
         select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_STUDY % 'study_id'}", insert=_OF_OWN_STUDY, update=SYSTEM_ONLY
     ),
     "diagnosis.Discordance": Rows(select=OF_OWN_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
+    "diagnosis.Distribution": Rows(select=OF_OWN_CLINIC, insert=SYSTEM_ONLY, update=SYSTEM_ONLY, delete=SYSTEM_ONLY),
     "diagnosis.UploadKey": Rows(select=_OWN_KEY, insert=_OWN_KEY, delete=SYSTEM_ONLY),
 }
 

@@ -11,6 +11,7 @@ from diagnosis.views import (
     history,
     images,
     models,
+    numbers,
     reporting,
     second_look,
     send,
@@ -57,5 +58,7 @@ urlpatterns = [
     path("models/", never_cache(models.model_list), name="model_list"),
     path("models/<uuid:model_id>/", never_cache(models.model_detail), name="model_detail"),
     path("models/<uuid:model_id>/figures/<slug:figure>.svg", models.model_figure, name="model_figure"),
+    path("numbers/", never_cache(numbers.numbers), name="numbers"),
+    path("numbers/csv/", never_cache(numbers.numbers_csv), name="numbers_csv"),
     path("about/", system.about, name="about"),
 ]

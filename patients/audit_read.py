@@ -63,6 +63,7 @@ _ACTS = {
     ("second_look", "discordance"): "Took a second look at a finding",
     ("read", "criticalalert"): "Looked at a critical finding",
     ("export", "report"): "Took out a copy of a report",
+    ("export", ""): "Took out a copy of the clinic's numbers",
     ("first_impression", "study"): "Saved a first impression of a study",
     ("list", "patient"): "Saw the patient in a list",
     ("create", "patient"): "Registered the patient",

@@ -32,6 +32,7 @@ from patients.audit_read import (
 )
 from patients.errors import ApplicationError
 from patients.models import AuditEvent, Patient, Purpose
+from patients.text import harmless_cell
 
 PAGE = 50
 #: More lines make no page, sheet or paper that a person reads; a shorter period does.
@@ -111,13 +112,8 @@ def access_report_csv(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     for event in events:
         told = [person_of(event), role_of(event), event.clinic or "", act_of(event), event.outcome]
         told += [event.get_purpose_display(), event.reason, event.request_id]
-        sheet.writerow([event.at.isoformat(timespec="seconds"), *(_harmless(str(each)) for each in told)])
+        sheet.writerow([event.at.isoformat(timespec="seconds"), *(harmless_cell(str(each)) for each in told)])
     return response
-
-
-def _harmless(text: str) -> str:
-    """A cell that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _administers(request: HttpRequest) -> bool:

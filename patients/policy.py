@@ -65,6 +65,7 @@ class Action(StrEnum):
     BREAK_GLASS_VIEW = "break_glass.view"
     AUDIT_VIEW = "audit.view"
     AUDIT_VIEW_OWN = "audit.view_own"
+    NUMBERS_VIEW = "numbers.view"
 
 
 def _clinic(*roles: str) -> dict[str, Reach]:
@@ -116,6 +117,7 @@ MATRIX: dict[Action, dict[str, Reach]] = {
     Action.BREAK_GLASS_VIEW: _clinic(CLINIC_ADMIN),
     Action.AUDIT_VIEW: _clinic(CLINIC_ADMIN) | {SYSTEM: Reach.EVERYWHERE},
     Action.AUDIT_VIEW_OWN: _clinic(RADIOLOGIST, DOCTOR),
+    Action.NUMBERS_VIEW: _clinic(RADIOLOGIST, CLINIC_ADMIN),
 }
 
 

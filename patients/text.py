@@ -1,4 +1,4 @@
-"""What may stand in a name or a number, and how names are compared.
+"""What may stand in a name, a number or a cell, and how names are compared.
 
 May import: the standard library and `patients.errors`.
 """
@@ -83,3 +83,8 @@ def clean_abha(value: object) -> str:
     if len(digits) != 14 or not (digits.isascii() and digits.isdecimal()):
         raise ApplicationError("invalid_parameter", field="abha_number", allowed="fourteen digits")
     return f"{digits[:2]}-{digits[2:6]}-{digits[6:10]}-{digits[10:]}"
+
+
+def harmless_cell(text: str) -> str:
+    """A cell of a CSV that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

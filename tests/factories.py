@@ -261,3 +261,26 @@ def discordance_make(report: Report, label: str = "pneumonia", verdict: str = "r
     report.save()
     facts = {"kind": "model_only" if rejected else "reader_only", "finding": finding, "decision": decision} | fields
     return Discordance.objects.create(study=report.study, clinic=report.study.clinic, **facts)
+
+
+def decided_study_make(
+    patient: Patient, reader: User, verdicts: dict[str, str], *, signed_at: Any = None, **fields: Any
+) -> Report:
+    """A study with one film that the model answered, and a signed report with a verdict for some of its labels;
+    `fields` are the prediction's. A rejected finding has no correlate, or the reason of `rejected:reason`."""
+    prediction = predicted_film_make(study_make(patient), **fields)
+    findings = {finding.label: finding for finding in prediction.findings.all()}
+    report = report_make(prediction.radiograph.study, reader, "draft")
+    for label, verdict in verdicts.items():
+        verdict, _, reason = verdict.partition(":")
+        reason = (reason or "no_correlate") if verdict == "rejected" else ""
+        decision_make(report, label, verdict, reason=reason, finding=findings.get(label))
+    return signed_make(report, signed_at)
+
+
+def signed_make(report: Report, at: Any = None) -> Report:
+    """The draft, signed by its author at a moment (now)."""
+    report.status = "amended" if report.supersedes_id else "final"
+    report.signed_by, report.signed_at, report.registration_number = report.author, at or timezone.now(), "MCI-4711"
+    report.save()
+    return report

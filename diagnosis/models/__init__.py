@@ -5,6 +5,7 @@ May import: Django, `patients.models`, `diagnosis.querysets`.
 
 from diagnosis.models.alert import AlertMail, CriticalAlert
 from diagnosis.models.discordance import Discordance
+from diagnosis.models.drift import Distribution
 from diagnosis.models.job import Job
 from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
@@ -18,6 +19,7 @@ __all__ = [
     "AlertMail",
     "CriticalAlert",
     "Discordance",
+    "Distribution",
     "Finding",
     "FirstImpression",
     "Job",

@@ -59,6 +59,12 @@ class Report(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["signed_at"], condition=Q(signed_at__isnull=False), name="report_signed"),
+            models.Index(
+                fields=["preliminary_at"], condition=Q(preliminary_at__isnull=False), name="report_preliminary"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["study"], condition=Q(status__in=["draft", "preliminary"]), name="one_live_draft"

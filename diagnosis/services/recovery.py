@@ -23,6 +23,7 @@ from django.db.models.functions import Now
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
 from diagnosis.services.alerts import alert_mails_send, alerts_escalate
+from diagnosis.services.drift import drift_keep_measured
 from diagnosis.services.intake import PRIORITY
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import DATABASE_AWAY, hints_top_up, running_return
@@ -93,6 +94,7 @@ def sweep(*, every: float = 0) -> Swept | None:
     audit_keep_sealed()
     break_glass_mails_send()
     alert_mails_send()
+    drift_keep_measured()
     return Swept(taken_back, added, sum(waiting.values()))
 
 

@@ -97,6 +97,12 @@ def at(mapping: Any, key: str) -> Any:
 
 
 @register.filter
+def at_index(values: Any, index: int) -> Any:
+    """The value at a place, of one of several rows that stand side by side."""
+    return values[index]
+
+
+@register.filter
 def styled(field: BoundField) -> str:
     """A form field of a library's form with the class our own forms give theirs."""
     css = {"checkbox": "form-check-input", "select": "form-select"}.get(field.widget_type, "form-control")
@@ -118,6 +124,7 @@ def menu_of(context: Any, user: Any) -> dict[str, Any]:
         ("film_list", "Films", roles or emergency),
         ("follow_up", "Follow-up", concerned),
         ("patient_list", "Patients", emergency or roles & set(MATRIX[Action.PATIENT_VIEW])),
+        ("numbers", "Numbers", roles & set(MATRIX[Action.NUMBERS_VIEW])),
         ("audit_list", "Audit", roles & {*MATRIX[Action.AUDIT_VIEW], *MATRIX[Action.AUDIT_VIEW_OWN]}),
         ("member_list", "People", access.CLINIC_ADMIN in roles),
         ("status", "Status", True),

@@ -1,4 +1,4 @@
-"""How sure a figure is: DeLong, the patient bootstrap, Wilson, and tests of one model against another.
+"""How sure a figure is: DeLong, the patient bootstrap, Wilson, kappa, and tests of one model against another.
 
 May import: NumPy; SciPy inside functions. Knows nothing of films but their patients.
 """
@@ -105,6 +105,27 @@ def wilson(successes: float, trials: float) -> tuple[float, float]:
     middle = (rate + square / (2 * trials)) / (1 + square / trials)
     half = Z / (1 + square / trials) * math.sqrt(rate * (1 - rate) / trials + square / (4 * trials * trials))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def kappa(tp: float, fp: float, fn: float, tn: float) -> tuple[float, float, float]:
+    """Cohen's kappa of two yes-or-no answers on the same cases, and its 95 % interval from the large-sample variance of
+    Fleiss, Cohen & Everitt, Psychological Bulletin 72 (1969) 323-327. nan where both always say the same one thing."""
+    n = tp + fp + fn + tn
+    if not n:
+        return (float("nan"),) * 3
+    cells = ((tp / n, fp / n), (fn / n, tn / n))
+    first = [sum(row) for row in cells]
+    second = [cells[0][j] + cells[1][j] for j in (0, 1)]
+    observed = cells[0][0] + cells[1][1]
+    chance = first[0] * second[0] + first[1] * second[1]
+    if chance == 1:
+        return (float("nan"),) * 3
+    value = (observed - chance) / (1 - chance)
+    agreeing = sum(cells[i][i] * (1 - (first[i] + second[i]) * (1 - value)) ** 2 for i in (0, 1))
+    differing = sum(cells[i][1 - i] * (second[i] + first[1 - i]) ** 2 for i in (0, 1))
+    variance = agreeing + (1 - value) ** 2 * differing - (value - chance * (1 - value)) ** 2
+    half = Z * math.sqrt(max(0.0, variance) / n) / (1 - chance)
+    return value, max(-1.0, value - half), min(1.0, value + half)
 
 
 def mcnemar(right_a: Flags, right_b: Flags) -> float:

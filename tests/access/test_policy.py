@@ -48,6 +48,7 @@ export.deidentified     -    -    -    -    c    -    -
 break_glass.view        -    -    -    -    c    -    -
 audit.view              -    -    -    -    c    -    Y
 audit.view_own          -    -    c    c    -    -    -
+numbers.view            -    -    c    -    c    -    -
 """
 SIGNS = {
     "c": Reach.CLINIC,

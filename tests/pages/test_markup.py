@@ -82,6 +82,7 @@ def addresses(patient, user_for):
         "/follow-up/",
         "/second-look/",
         "/status/",
+        "/numbers/",
         f"/models/{prediction.model_version_id}/",
         "/about/",
         "/nowhere/",
@@ -135,7 +136,7 @@ def test_sign_in_page_needs_no_script_and_shows_no_menu(anonymous):
 
 
 def test_menu_holds_what_the_role_can_use(client_for):
-    pages = ("Send a film", "Worklist", "Films", "Follow-up", "Patients", "Status")
+    pages = ("Send a film", "Worklist", "Films", "Follow-up", "Patients", "Numbers", "Status")
 
     def menu(role):
         page = client_for(role).get("/about/").content.decode()
@@ -143,8 +144,8 @@ def test_menu_holds_what_the_role_can_use(client_for):
         return [words for words in pages if words in nav]
 
     assert menu("operator") == ["Send a film", "Films", "Patients", "Status"]
-    assert menu("radiologist") == ["Send a film", "Worklist", "Films", "Follow-up", "Patients", "Status"]
-    assert menu("clinicadmin") == ["Films", "Status"]
+    assert menu("radiologist") == ["Send a film", "Worklist", "Films", "Follow-up", "Patients", "Numbers", "Status"]
+    assert menu("clinicadmin") == ["Films", "Numbers", "Status"]
     assert menu("doctor") == ["Films", "Follow-up", "Patients", "Status"]
     assert menu("system") == ["Status"]
 

@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from diagnosis.models import (
+    Distribution,
     Finding,
     FirstImpression,
     Job,
@@ -36,6 +37,7 @@ UNTRACKED = {
     Finding,
     FirstImpression,
     SavedView,
+    Distribution,
     ModelChange,
     AuditEvent,
     AuditSeal,
