@@ -19,6 +19,7 @@ from diagnosis.registry import models_read, trial_compared, trial_progress
 from diagnosis.services.model_files import figure_names, figure_read
 from mlcore.interpret import WORD_RULES
 from patients import access
+from patients.access import Action
 from patients.errors import ApplicationError
 
 #: A picture is shown by <img> and runs nothing; opened by itself it may load nothing either.
@@ -63,6 +64,7 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "probe_columns": ["Films", "AUROC"],
         "pictures": cards.card_pictures(figure_names(model)),
         "words": list(WORD_RULES.items()),
+        "sets_thresholds": access.clinic_ids(request.user, Action.THRESHOLD_VIEW).exists(),
     }
     if access.is_system_admin(request.user):
         context |= _trial(model)

@@ -14,12 +14,14 @@ from diagnosis.models import (
     Finding,
     FirstImpression,
     Job,
+    OperatingPoint,
     Prediction,
     Radiograph,
     Reading,
     Report,
     ReportedFinding,
     Study,
+    ThresholdChange,
 )
 from patients import access
 from patients import querysets as patients_querysets
@@ -52,6 +54,8 @@ TO_CLINIC = {
     Report: "study__clinic",
     ReportedFinding: "report__study__clinic",
     FirstImpression: "study__clinic",
+    OperatingPoint: "clinic",
+    ThresholdChange: "clinic",
 }
 
 
