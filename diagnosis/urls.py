@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, reporting, send, system, thresholds, viewer, worklist
+from diagnosis.views import (
+    comparison,
+    films,
+    history,
+    images,
+    models,
+    reporting,
+    send,
+    system,
+    thresholds,
+    viewer,
+    worklist,
+)
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -41,6 +53,7 @@ urlpatterns = [
     path("models/", never_cache(models.model_list), name="model_list"),
     path("models/<uuid:model_id>/", never_cache(models.model_detail), name="model_detail"),
     path("models/<uuid:model_id>/figures/<slug:figure>.svg", models.model_figure, name="model_figure"),
+    path("models/<uuid:model_id>/compare/", never_cache(comparison.compare), name="model_compare"),
     path("models/<uuid:model_id>/thresholds/", never_cache(thresholds.thresholds), name="thresholds"),
     path("models/<uuid:model_id>/thresholds/propose/", thresholds.threshold_propose, name="threshold_propose"),
     path("models/<uuid:model_id>/thresholds/decide/", thresholds.threshold_decide, name="threshold_decide"),

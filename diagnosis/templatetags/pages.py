@@ -56,6 +56,21 @@ def per_hundred(share: Any) -> str:
 
 
 @register.filter
+def difference(figure: Any) -> str:
+    """`+0.03 (−0.01 to +0.07)`: a difference with its 95 % interval."""
+    return f"{_signed(figure.value)} ({_signed(figure.low)} to {_signed(figure.high)})"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−").replace("+0.00", "0.00").replace("−0.00", "0.00")
+
+
+@register.filter
+def p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+@register.filter
 def unlocalised(value: float) -> str:
     """A number as forms and drawings want it."""
     return f"{value:.12g}"

@@ -91,6 +91,7 @@ GET   /status/                                                  302  200  200  2
 GET   /models/                                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/<uuid:model_id>/                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/<uuid:model_id>/figures/<slug:figure>.svg         302  200  200  200  200  200  200  200  200  200
+GET   /models/<uuid:model_id>/compare/                          302  403  403  403  403  403  403  200  403  403
 GET   /models/<uuid:model_id>/thresholds/                       302  403  403  200  403  403  200  403  403  403
 POST  /models/<uuid:model_id>/thresholds/propose/               302  403  403  409  403  403  409  403  403  403
 POST  /models/<uuid:model_id>/thresholds/decide/                302  403  403  302  403  403  403  403  403  403
