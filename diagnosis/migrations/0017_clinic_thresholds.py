@@ -1,4 +1,5 @@
-"""How clinics came by their own thresholds: append only, approved by another person than proposed them."""
+"""How clinics came by their own thresholds: append only, approved by another person than proposed them. And which active
+version gave an open study its place, so that the sweeper finds those that another one answers for now."""
 
 import django.db.models.deletion
 import django.utils.timezone
@@ -37,6 +38,11 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['model_version', 'clinic', 'label', '-id'], name='threshold_change_newest')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('before__range', (0, 1)), ('threshold__range', (0, 1))), name='threshold_change_range'), models.CheckConstraint(condition=models.Q(models.Q(('verb', 'approve'), _negated=True), models.Q(('proposed_by__isnull', False), models.Q(('proposed_by', models.F('user')), _negated=True)), _connector='OR'), name='threshold_two_people')],
             },
+        ),
+        migrations.AddField(
+            model_name='reading',
+            name='placed_by',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='diagnosis.modelversion'),
         ),
         migrations.RunSQL(
             "CREATE TRIGGER threshold_change_append_only BEFORE UPDATE OR DELETE ON diagnosis_thresholdchange"

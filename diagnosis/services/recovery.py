@@ -25,7 +25,7 @@ from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
 from diagnosis.services.intake import PRIORITY
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import DATABASE_AWAY, hints_top_up, running_return
-from diagnosis.services.reading import readings_silence
+from diagnosis.services.reading import readings_replace, readings_silence
 from patients.emergency import break_glass_mails_send
 from patients.locks import lock_try
 from patients.sealing import audit_keep_sealed
@@ -80,6 +80,7 @@ def sweep(*, every: float = 0) -> Swept | None:
         taken_back = _expired_return()
         added = _missing_queue()
         readings_silence()
+        readings_replace()
         waiting = _waiting()
         UploadKey.objects.filter(created_at__lt=Now() - UPLOAD_KEYS_KEPT).delete()
         Session.objects.filter(expire_date__lt=Now()).delete()

@@ -16,6 +16,7 @@ from diagnosis.comparison import Comparison, versions_compared
 from diagnosis.models import ModelVersion, Prediction, Report
 from mlcore.training.statistics import delong_paired, mcnemar_counts
 from tests import factories
+from tests.pages.test_markup import Markup
 
 
 @pytest.fixture
@@ -167,6 +168,7 @@ def test_a_system_administrator_is_shown_sums_and_no_film(read, trial, active, c
     page = page_of(client_for("system"), trial)
     for text in ("films answered by both", "60 ms", "40 ms", "Only on trial", "22", "too few", "This favours 1.0.0"):
         assert text in page
+    assert Markup(page).forbidden == []
     for study in studies:
         for hidden in (study.pk, study.radiographs.get().pk, study.patient.name):
             assert str(hidden) not in page

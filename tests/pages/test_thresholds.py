@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from diagnosis.models import OperatingPoint, Report, ThresholdChange
 from tests import factories
+from tests.pages.test_markup import Markup
 
 
 def signed_cases_make(clinic: Any, reader: Any, model: Any, present: list[float], absent: list[float]) -> None:
@@ -55,6 +56,7 @@ def test_with_enough_cases_the_curve_and_the_figures_of_each_threshold_are_shown
     assert "0.95 (0.77–0.99)" in page
     assert "52.0 %" in page
     assert "Readers saw the model's answer before they signed" in page.replace("&#x27;", "'")
+    assert Markup(page).forbidden == []
 
 
 def test_with_too_few_cases_the_cards_figures_are_shown_and_nothing_can_be_chosen(client_for, model):
