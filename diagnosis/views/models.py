@@ -64,7 +64,7 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "probe_columns": ["Films", "AUROC"],
         "pictures": cards.card_pictures(figure_names(model)),
         "words": list(WORD_RULES.items()),
-        "sets_thresholds": access.clinic_ids(request.user, Action.THRESHOLD_VIEW).exists(),
+        "sets_thresholds": bool(access.clinic_ids(request.user, Action.THRESHOLD_VIEW)),
     }
     if access.is_system_admin(request.user):
         context |= _trial(model)
