@@ -23,9 +23,9 @@ from mlcore.training.metrics import auroc
 from mlcore.training.statistics import delong_paired, mcnemar_counts, paired_difference
 from patients.actor import SYSTEM, acting_as
 
-#: The newest films that both have answered; of so many at most is anything counted …
+#: So many of the newest films that a version has read on trial are looked at …
 LATEST = 5_000
-#: … and of fewer nothing is told.
+#: … and of fewer that both have answered nothing is told.
 FEWEST = 20
 
 
@@ -119,19 +119,22 @@ def versions_compared(*, trial: ModelVersion, active: ModelVersion) -> Compariso
     return Comparison(films, (times[0], times[1]), labels)
 
 
-#: The newest pairs of answers to one film. Where films are read first, only those whose reader has signed.
+#: The newest answers on trial, and those of them whose film the other has answered as well. Where films are read first,
+#: only those whose reader has signed.
 _PAIRS = """
-WITH pairs AS MATERIALIZED (
+WITH newest AS MATERIALIZED (
+    SELECT id, radiograph_id, timings_ms FROM diagnosis_prediction WHERE model_version_id = %(trial)s AND shadow
+     ORDER BY created_at DESC, id LIMIT %(latest)s
+), pairs AS MATERIALIZED (
     SELECT t.id AS trial, a.id AS active, r.study_id, t.timings_ms AS trial_ms, a.timings_ms AS active_ms
-      FROM diagnosis_prediction t
+      FROM newest t
       JOIN diagnosis_prediction a ON a.radiograph_id = t.radiograph_id AND a.model_version_id = %(active)s
            AND NOT a.shadow
       JOIN diagnosis_radiograph r ON r.id = t.radiograph_id
       JOIN diagnosis_study s ON s.id = r.study_id
       JOIN patients_clinic c ON c.id = s.clinic_id
-     WHERE t.model_version_id = %(trial)s AND t.shadow AND (NOT c.read_first OR EXISTS (
-           SELECT FROM diagnosis_report d WHERE d.study_id = s.id AND d.status IN ('final', 'amended')))
-     ORDER BY t.created_at DESC, t.id LIMIT %(latest)s
+     WHERE NOT c.read_first OR EXISTS (
+           SELECT FROM diagnosis_report d WHERE d.study_id = s.id AND d.status IN ('final', 'amended'))
 ), findings AS (
     SELECT t.label, pairs.study_id, t.word AS trial_word, a.word AS active_word,
            t.calibrated AS trial, a.calibrated AS active, t.word <> 'absent' AS trial_calls,

@@ -155,8 +155,8 @@ def test_an_answer_on_trial_counts_as_unseen(signed, clinic):
     assert (cases.positives, cases.unseen) == (1, 1)
 
 
-def test_reading_cases_and_thresholds_costs_three_queries(many, spoken, clinic, django_assert_num_queries):
-    with django_assert_num_queries(3):
+def test_reading_cases_and_thresholds_costs_four_queries(many, spoken, clinic, django_assert_num_queries):
+    with django_assert_num_queries(4):
         cases_read(model=spoken, clinic=clinic)
         states_read(model=spoken, clinic=clinic)
 
