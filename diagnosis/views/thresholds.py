@@ -147,7 +147,7 @@ def _figures(state: State, cases: Cases, asked: Any) -> dict[str, Any]:
     """What the page shows of one label: the curve and a row per threshold, or only how many cases there are."""
     if not cases.are_enough:
         return {"cases": cases}
-    now = cases.at(state.applies)
+    now, area = cases.at(state.applies), cases.area()
     rows: list[tuple[str, str, Point]] = [("now", "Applies now", now)]
     if state.proposed:
         rows.append(("proposed", "Proposed", cases.at(state.proposed.threshold)))
@@ -158,7 +158,8 @@ def _figures(state: State, cases: Cases, asked: Any) -> dict[str, Any]:
     marks = ([("offered", chosen)] if chosen else []) + [(kind, point) for kind, _, point in rows]
     return {
         "cases": cases,
-        "area": cases.area(),
+        "area": area,
+        "is_guess": area.low is not None and area.low <= 0.5,
         "rows": rows,
         "offers": offers,
         "chosen": chosen,

@@ -59,6 +59,12 @@ def test_with_enough_cases_the_curve_and_the_figures_of_each_threshold_are_shown
     assert Markup(page).forbidden == []
 
 
+def test_where_the_model_cannot_be_told_from_guessing_the_page_says_so(client_for, clinic, user_for, model):
+    scores = [round(0.1 + 0.04 * number, 2) for number in range(20)]
+    signed_cases_make(clinic, user_for("radiologist"), model, scores, scores)
+    assert "cannot be told from guessing" in page_of(client_for("radiologist"), model)
+
+
 def test_with_too_few_cases_the_cards_figures_are_shown_and_nothing_can_be_chosen(client_for, model):
     metrics = {"sensitivity.pneumonia": {"value": 0.71, "low": 0.66, "high": 0.76}}
     parts = {"pooled": {"films": 300, "figures": metrics}}
