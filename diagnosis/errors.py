@@ -54,6 +54,25 @@ CODES |= {
         "Second person needed",
         "These files of {model} were never approved by two people. Ask for its activation instead.",
     ),
+    # thresholds of a clinic
+    "threshold_asked": ErrorCode(
+        409, "Proposed already", "{who} has proposed a threshold for {label} already. Decide on that one first."
+    ),
+    "threshold_not_asked": ErrorCode(
+        409, "Nothing to decide", "This proposal is closed: it was decided on, or another step followed it."
+    ),
+    "threshold_same_person": ErrorCode(
+        409, "Second person needed", "You proposed this threshold yourself. Another radiologist has to approve it."
+    ),
+    "threshold_too_few": ErrorCode(
+        409,
+        "Too few cases",
+        "{label} has {positives} signed cases with and {negatives} without it here; {needed} of each are needed.",
+    ),
+    "threshold_reason_missing": ErrorCode(409, "Reason missing", "Say why this threshold, in a few words."),
+    "threshold_not_own": ErrorCode(
+        409, "Nothing to take back", "For {label} the threshold of the card applies here already."
+    ),
     "no_model_before": ErrorCode(409, "Nothing to go back to", "No other version was active before this one."),
     "reading_claimed": ErrorCode(
         409, "Being read", "{who} has been reading this study since {since}. Talk to them before you take it over."

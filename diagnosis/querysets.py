@@ -152,6 +152,12 @@ class ModelVersionQuerySet(models.QuerySet):
         return self.filter(known) if user.is_authenticated else self.none()
 
 
+class ThresholdChangeQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """How the thresholds came about at the clinics whose thresholds the user looks after."""
+        return self.filter(clinic__in=access.clinic_ids(user, Action.THRESHOLD_VIEW))
+
+
 class ReadingQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """The worklist of whoever reads films: the studies of the clinics that one reads for."""

@@ -6,11 +6,9 @@ commands.
 
 from __future__ import annotations
 
-from typing import Any
+from django.db.models import Case, Count, Q, QuerySet, Value, When
 
-from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Value, When
-
-from diagnosis.models import Finding, Job, ModelVersion
+from diagnosis.models import Job, ModelVersion
 from patients.actor import SYSTEM, acting_as
 
 
@@ -32,36 +30,6 @@ def models_named(text: str) -> list[ModelVersion]:
     if len(text) >= 6:
         meant |= Q(sha256__startswith=text.lower())
     return list(models_read().filter(meant))
-
-
-@acting_as(SYSTEM)
-def trial_compared(model: ModelVersion) -> list[dict[str, Any]]:
-    """What a version said on trial beside what the active one said of the same films, label by label: one query.
-
-    Keys: label, films, both (at or above their thresholds), neither, only_trial, only_active, agreement (a share).
-    """
-    said = Finding.objects.filter(
-        label=OuterRef("label"),
-        prediction__radiograph=OuterRef("prediction__radiograph"),
-        prediction__model_version__status=ModelVersion.Status.ACTIVE,
-        prediction__shadow=False,
-    )
-    absent = Finding.Word.ABSENT
-    rows = (
-        Finding.objects.filter(prediction__model_version=model, prediction__shadow=True)
-        .annotate(other=Subquery(said.values("word")[:1]))
-        .exclude(other=None)
-        .order_by("label")
-        .values("label")
-        .annotate(
-            films=Count("pk"),
-            both=Count("pk", filter=~Q(word=absent) & ~Q(other=absent)),
-            neither=Count("pk", filter=Q(word=absent, other=absent)),
-            only_trial=Count("pk", filter=~Q(word=absent) & Q(other=absent)),
-            only_active=Count("pk", filter=Q(word=absent) & ~Q(other=absent)),
-        )
-    )
-    return [row | {"agreement": (row["both"] + row["neither"]) / row["films"]} for row in rows]
 
 
 @acting_as(SYSTEM)

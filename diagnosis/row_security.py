@@ -88,6 +88,14 @@ RULES: dict[str, Rows] = {
     ),
     "diagnosis.Discordance": Rows(select=OF_OWN_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
     "diagnosis.Distribution": Rows(select=OF_OWN_CLINIC, insert=SYSTEM_ONLY, update=SYSTEM_ONLY, delete=SYSTEM_ONLY),
+    # Thresholds that hold everywhere come with the model; those of a clinic are its own people's.
+    "diagnosis.OperatingPoint": Rows(
+        select=f"{{table}}.clinic_id IS NULL OR {OF_OWN_CLINIC}",
+        insert=OF_OWN_CLINIC,
+        update=OF_OWN_CLINIC,
+        delete=OF_OWN_CLINIC,
+    ),
+    "diagnosis.ThresholdChange": Rows(select=OF_OWN_CLINIC, insert=f"{_BY_THE_PERSON} AND {OF_OWN_CLINIC}"),
     "diagnosis.UploadKey": Rows(select=_OWN_KEY, insert=_OWN_KEY, delete=SYSTEM_ONLY),
 }
 
@@ -95,7 +103,6 @@ RULES: dict[str, Rows] = {
 EXEMPT: dict[str, str] = {
     "patients.Clinic": "names and settings of clinics; without them no membership can be shown",
     "patients.Membership": "who works where; the policies themselves read it",
-    "diagnosis.OperatingPoint": "thresholds of a model at a clinic",
 }
 
 #: Without patient data, and never changed.

@@ -6,6 +6,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 
 from diagnosis.views import (
+    comparison,
     films,
     follow_up,
     history,
@@ -16,6 +17,7 @@ from diagnosis.views import (
     second_look,
     send,
     system,
+    thresholds,
     viewer,
     worklist,
 )
@@ -60,5 +62,10 @@ urlpatterns = [
     path("models/<uuid:model_id>/figures/<slug:figure>.svg", models.model_figure, name="model_figure"),
     path("numbers/", never_cache(numbers.numbers), name="numbers"),
     path("numbers/csv/", never_cache(numbers.numbers_csv), name="numbers_csv"),
+    path("models/<uuid:model_id>/compare/", never_cache(comparison.compare), name="model_compare"),
+    path("models/<uuid:model_id>/thresholds/", never_cache(thresholds.thresholds), name="thresholds"),
+    path("models/<uuid:model_id>/thresholds/propose/", thresholds.threshold_propose, name="threshold_propose"),
+    path("models/<uuid:model_id>/thresholds/decide/", thresholds.threshold_decide, name="threshold_decide"),
+    path("models/<uuid:model_id>/thresholds/restore/", thresholds.threshold_restore, name="threshold_restore"),
     path("about/", system.about, name="about"),
 ]

@@ -60,6 +60,9 @@ class Action(StrEnum):
     MODEL_REQUEST = "model.request"
     MODEL_APPROVE = "model.approve"
     MODEL_ACTIVATE = "model.activate"
+    THRESHOLD_VIEW = "threshold.view"
+    THRESHOLD_PROPOSE = "threshold.propose"
+    THRESHOLD_APPROVE = "threshold.approve"
     EXPORT_REASONED = "export.reasoned"
     EXPORT_DEIDENTIFIED = "export.deidentified"
     BREAK_GLASS_VIEW = "break_glass.view"
@@ -112,6 +115,9 @@ MATRIX: dict[Action, dict[str, Reach]] = {
     Action.MODEL_REQUEST: _clinic(CLINIC_ADMIN),
     Action.MODEL_APPROVE: _clinic(RADIOLOGIST),
     Action.MODEL_ACTIVATE: {SYSTEM: Reach.EVERYWHERE},
+    Action.THRESHOLD_VIEW: _clinic(RADIOLOGIST, CLINIC_ADMIN),
+    Action.THRESHOLD_PROPOSE: _clinic(RADIOLOGIST, CLINIC_ADMIN),
+    Action.THRESHOLD_APPROVE: _clinic(RADIOLOGIST),
     Action.EXPORT_REASONED: _clinic(RADIOLOGIST),
     Action.EXPORT_DEIDENTIFIED: _clinic(CLINIC_ADMIN),
     Action.BREAK_GLASS_VIEW: _clinic(CLINIC_ADMIN),

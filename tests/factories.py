@@ -36,6 +36,7 @@ from diagnosis.models import (
     Report,
     ReportedFinding,
     Study,
+    ThresholdChange,
 )
 from diagnosis.services.reading import reading_place
 from patients.models import BreakGlass, Clinic, Membership, Patient, PatientIdentifier, User
@@ -168,6 +169,24 @@ def model_version_make(version: str = "1.0.0", *, name: str = "test-model", **fi
             OperatingPoint(model_version=model, label=label, threshold=0.5) for label in LABELS
         )
     return model
+
+
+def threshold_proposal_make(
+    model: ModelVersion, clinic: Clinic, label: str, threshold: float, user: User | None = None
+) -> ThresholdChange:
+    """A threshold that somebody proposed for the clinic, in place of 0.5."""
+    return ThresholdChange.objects.create(
+        model_version=model,
+        clinic=clinic,
+        label=label,
+        verb="propose",
+        threshold=threshold,
+        before=0.5,
+        reason="Too much is missed",
+        positives=30,
+        negatives=70,
+        user=user or user_make("radiologist", clinic),
+    )
 
 
 def prediction_make(

@@ -13,6 +13,7 @@ from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.reading import Reading, SavedView
 from diagnosis.models.report import FirstImpression, Report, ReportedFinding
 from diagnosis.models.study import Study, UploadKey
+from diagnosis.models.threshold import ThresholdChange
 from diagnosis.models.worker import Tally, Worker
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "SavedView",
     "Study",
     "Tally",
+    "ThresholdChange",
     "UploadKey",
     "Worker",
 ]

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from diagnosis.models.model_version import ModelVersion
 from diagnosis.models.prediction import Finding
 from diagnosis.models.study import Study
 from diagnosis.querysets import ReadingQuerySet
@@ -19,13 +20,14 @@ from patients.history import tracked
 from patients.models import Clinic, User
 
 
-@tracked(by="study", exclude=["claimed_until", "changed_at"])
+@tracked(by="study", exclude=["claimed_until", "changed_at", "placed_by"])
 class Reading(models.Model):
     """Open, from the arrival of the first film that nobody has read, to the signature, which a trigger notices.
 
     What the order needs is written when it changes (`diagnosis.services.reading`), never computed for a page:
     emergencies first, then by `stands_at`. `urgency` is 0 to 1, `finding` the one that decided it, `labels` are the
-    findings at or above their thresholds, `answered` says that every film has an answer.
+    findings at or above their thresholds, `answered` says that every film has an answer, `placed_by` is the active
+    version whose answers were among those that gave the place; empty where there were none of it.
 
     A claim says who reads the study: by `claimed_by`, since `claimed_at`, held until `claimed_until` unless renewed.
     """
@@ -41,6 +43,7 @@ class Reading(models.Model):
     answered = models.BooleanField(default=False)
     finding = models.ForeignKey(Finding, on_delete=models.PROTECT, null=True, related_name="+")
     labels = ArrayField(models.CharField(max_length=64), default=list)
+    placed_by = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     closed_at = models.DateTimeField(null=True)
     claimed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     claimed_at = models.DateTimeField(null=True)

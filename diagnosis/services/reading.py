@@ -10,12 +10,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Avg, F
+from django.db.models import Avg, Exists, F, OuterRef
 from django.db.models.functions import Now
 
 import diagnosis.errors  # noqa: F401  joins the refusals to the table
 from diagnosis import triage
-from diagnosis.models import Prediction, Radiograph, Reading, Study
+from diagnosis.models import ModelVersion, Prediction, Radiograph, Reading, Study
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -60,6 +60,18 @@ def readings_silence(*, at_most: int = 100) -> None:
         _place(reading)
 
 
+def readings_replace(*, at_most: int = 100) -> None:
+    """After another version began to speak, or was gone back to: open studies that it has answered before take the
+    place that its answers give them, as the pages show them. Called by the sweeper; two queries that find nothing."""
+    active = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
+    if active is None:
+        return
+    answers = Prediction.objects.filter(radiograph__study=OuterRef("study"), model_version=active, shadow=False)
+    behind = Reading.objects.select_for_update(skip_locked=True, of=("self",)).select_related("study__clinic")
+    for reading in behind.open().exclude(placed_by=active).filter(Exists(answers))[:at_most]:
+        _place(reading)
+
+
 def _place(reading: Reading) -> None:
     """Of a locked row. Two films answered at once come here one after the other, and the second sees both answers."""
     study, films = reading.study, Radiograph.objects.filter(study=reading.study_id)
@@ -69,6 +81,8 @@ def _place(reading: Reading) -> None:
         by_film[prediction.radiograph_id].append(prediction)
     shown = [triage.foremost(found) for found in by_film.values()]
     answers = [prediction for prediction in shown if prediction is not None]
+    speaking = (each.model_version for each in answers if each.model_version.status == ModelVersion.Status.ACTIVE)
+    reading.placed_by = next(speaking, None)
     # Where films are read first, neither the place nor its reason may give the model's answer away.
     heard = [] if study.clinic.read_first else answers
     urgency = triage.urgency_of(study.urgency, heard, answered=len(answers) == len(shown))

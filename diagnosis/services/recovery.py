@@ -27,7 +27,7 @@ from diagnosis.services.drift import drift_keep_measured
 from diagnosis.services.intake import PRIORITY
 from diagnosis.services.presence import worker_seen, workers_forget
 from diagnosis.services.queue import DATABASE_AWAY, hints_top_up, running_return
-from diagnosis.services.reading import readings_silence
+from diagnosis.services.reading import readings_replace, readings_silence
 from patients.emergency import break_glass_mails_send
 from patients.locks import lock_try
 from patients.sealing import audit_keep_sealed
@@ -83,6 +83,7 @@ def sweep(*, every: float = 0) -> Swept | None:
         added = _missing_queue()
         readings_silence()
         alerts_escalate()
+        readings_replace()
         waiting = _waiting()
         UploadKey.objects.filter(created_at__lt=Now() - UPLOAD_KEYS_KEPT).delete()
         Session.objects.filter(expire_date__lt=Now()).delete()

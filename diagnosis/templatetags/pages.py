@@ -1,10 +1,11 @@
 """Words and numbers as the pages write them, and what a signed-in person's menu holds.
 
-May import: Django, `patients.access`, `diagnosis.wording`, `diagnosis.alerts`.
+May import: Django, `patients.access`, `diagnosis.alerts`, `.card`, `.selectors`, `.wording`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from django.forms import BoundField
 from django.utils import timezone
 
 from diagnosis import alerts
+from diagnosis.card import spread
 from diagnosis.selectors import label_title
 from diagnosis.wording import SIGNS
 from patients import access
@@ -32,6 +34,47 @@ def percent(value: float) -> str:
     if whole == 100 and value < 1:
         return ">99 %"
     return f"{whole} %"
+
+
+@register.filter
+def tenths(value: float) -> str:
+    """A threshold where it is chosen: `43.1 %`."""
+    return f"{value * 100:.1f} %"
+
+
+@register.filter
+def measured(figure: Any) -> str:
+    """`0.91 (0.88–0.93)`: a figure with `value`, `low` and `high`; a dash where nothing could be measured."""
+    if math.isnan(figure.value):
+        return "–"
+    return spread({"value": figure.value, "low": figure.low, "high": figure.high})
+
+
+@register.filter
+def per_hundred(share: Any) -> str:
+    """A share as so many of a hundred: `12 (9–16)`."""
+    return f"{share.value * 100:.0f} ({share.low * 100:.0f}–{share.high * 100:.0f})" if share.whole else "–"
+
+
+@register.filter
+def difference(figure: Any) -> str:
+    """`+0.03 (−0.01 to +0.07)`: a difference with its 95 % interval."""
+    return f"{_signed(figure.value)} ({_signed(figure.low)} to {_signed(figure.high)})"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−").replace("+0.00", "0.00").replace("−0.00", "0.00")
+
+
+@register.filter
+def p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+@register.filter
+def unlocalised(value: float) -> str:
+    """A number as forms and drawings want it."""
+    return f"{value:.12g}"
 
 
 @register.filter

@@ -15,10 +15,11 @@ from django.views.decorators.http import require_safe
 
 from diagnosis import card as cards
 from diagnosis.models import ModelVersion
-from diagnosis.registry import models_read, trial_compared, trial_progress
+from diagnosis.registry import models_read, trial_progress
 from diagnosis.services.model_files import figure_names, figure_read
 from mlcore.interpret import WORD_RULES
 from patients import access
+from patients.access import Action
 from patients.errors import ApplicationError
 
 #: A picture is shown by <img> and runs nothing; opened by itself it may load nothing either.
@@ -63,6 +64,7 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "probe_columns": ["Films", "AUROC"],
         "pictures": cards.card_pictures(figure_names(model)),
         "words": list(WORD_RULES.items()),
+        "sets_thresholds": bool(access.clinic_ids(request.user, Action.THRESHOLD_VIEW)),
     }
     if access.is_system_admin(request.user):
         context |= _trial(model)
@@ -73,10 +75,7 @@ def _trial(model: ModelVersion) -> dict[str, Any]:
     progress = trial_progress(model)
     if not any(progress.values()) and model.status != ModelVersion.Status.SHADOW:
         return {}
-    rows = {row["label"]: row for row in trial_compared(model)}
-    titles = cards.label_titles(model.card)
-    compared = [rows[key] | {"title": title} for key, title in titles.items() if key in rows]
-    return {"trial": progress, "compared": compared}
+    return {"trial": progress}
 
 
 @require_safe

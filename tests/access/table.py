@@ -97,6 +97,11 @@ GET   /models/<uuid:model_id>/                                  302  200  200  2
 GET   /models/<uuid:model_id>/figures/<slug:figure>.svg         302  200  200  200  200  200  200  200  200  200
 GET   /numbers/                                                 302  403  403  200  403  403  200  403  403  403
 GET   /numbers/csv/                                             302  403  403  200  403  403  200  403  403  403
+GET   /models/<uuid:model_id>/compare/                          302  403  403  403  403  403  403  200  403  403
+GET   /models/<uuid:model_id>/thresholds/                       302  403  403  200  403  403  200  403  403  403
+POST  /models/<uuid:model_id>/thresholds/propose/               302  403  403  409  403  403  409  403  403  403
+POST  /models/<uuid:model_id>/thresholds/decide/                302  403  403  302  403  403  403  403  403  403
+POST  /models/<uuid:model_id>/thresholds/restore/               302  403  403  302  403  403  302  403  403  403
 GET   /about/                                                   302  200  200  200  200  200  200  200  200  200
 GET   /livez                                                    200  200  200  200  200  200  200  200  200  200
 GET   /readyz                                                   200  200  200  200  200  200  200  200  200  200

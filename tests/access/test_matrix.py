@@ -159,6 +159,7 @@ def test_nobody_is_told_what_a_version_on_trial_said(world, case):
 @pytest.mark.parametrize("row", [Row("GET", route, {}) for route in (
     "/models/<uuid:model_id>/",
     "/models/<uuid:model_id>/figures/<slug:figure>.svg",
+    "/models/<uuid:model_id>/compare/",
     "/api/v1/model-versions/<str:id>/",
     "/images/<uuid:prediction_id>/map/<slug:label>/",
     "/api/v1/predictions/<str:id>/",

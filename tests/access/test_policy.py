@@ -43,6 +43,9 @@ model.register          -    -    -    -    -    -    Y
 model.request           -    -    -    -    c    -    -
 model.approve           -    -    c    -    -    -    -
 model.activate          -    -    -    -    -    -    Y
+threshold.view          -    -    c    -    c    -    -
+threshold.propose       -    -    c    -    c    -    -
+threshold.approve       -    -    c    -    -    -    -
 export.reasoned         -    -    c    -    -    -    -
 export.deidentified     -    -    -    -    c    -    -
 break_glass.view        -    -    -    -    c    -    -

@@ -17,12 +17,14 @@ from diagnosis.models import (
     Finding,
     FirstImpression,
     Job,
+    OperatingPoint,
     Prediction,
     Radiograph,
     Reading,
     Report,
     ReportedFinding,
     Study,
+    ThresholdChange,
 )
 from patients import access
 from patients import querysets as patients_querysets
@@ -58,6 +60,8 @@ TO_CLINIC = {
     CriticalAlert: "clinic",
     AlertMail: "clinic",
     Discordance: "clinic",
+    OperatingPoint: "clinic",
+    ThresholdChange: "clinic",
 }
 
 

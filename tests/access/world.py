@@ -18,7 +18,7 @@ from knox.models import AuthToken
 from PIL import Image
 from rest_framework.test import APIClient
 
-from diagnosis.models import Radiograph, Study, Worker
+from diagnosis.models import OperatingPoint, Radiograph, Study, Worker
 from patients.audit import audit_record
 from patients.models import Clinic
 from tests import factories
@@ -46,6 +46,8 @@ class Side:
         self.person, self.program = factories.user_make("operator", clinic), factories.client_make(clinic)
         self.model = factories.model_version_make()
         self.trial = factories.model_version_make(name=TRIAL_NAME, status="shadow")
+        self.proposal = factories.threshold_proposal_make(self.model, clinic, "pneumonia", 0.4)
+        OperatingPoint.objects.create(model_version=self.model, clinic=clinic, label="effusion", threshold=0.3)
         self.unsigned = self._study(assigned)
         self.signed = self._study(assigned)
         colleague = factories.user_make("radiologist", clinic)
@@ -193,6 +195,7 @@ def fill(route: str, ids: dict[str, str], given: str | None = None) -> str:
 def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[str, Any] | None:
     draft = {"version": "0", "report": str(side.draft.pk)}
     report = side.report if variant == "signed" else side.draft
+    own_point = {"clinic": str(side.clinic.pk), "label": "effusion", "reason": "Too many alarms"}
     person = {"name": "Newly Registered", "birth_year": "1990", "sex": "other", "clinic": str(side.clinic.pk)}
     same_person = {"name": side.patient.name, "birth_year": "1961", "sex": "unknown", "phone": "12345"}
     return {
@@ -224,6 +227,11 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
             "action_taken": "Dr Rao was told by phone",
         },
         "POST /second-look/<uuid:discordance_id>/": {"outcome": "stands", "model_was": "wrong"},
+        "GET /models/<uuid:model_id>/thresholds/": {"clinic": str(side.clinic.pk)},
+        "POST /models/<uuid:model_id>/thresholds/propose/": own_point | {"threshold": "0.4"},
+        "POST /models/<uuid:model_id>/thresholds/decide/": own_point
+        | {"proposal": str(side.proposal.pk), "decision": "approve"},
+        "POST /models/<uuid:model_id>/thresholds/restore/": own_point,
         "POST /patients/<uuid:patient_id>/edit/": same_person,
         "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
     }.get(f"{method} {route}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from PIL import Image
 
-from diagnosis.models import Radiograph, Reading
+from diagnosis.models import ModelVersion, Radiograph, Reading
 from diagnosis.services import reading
 from diagnosis.services.infer import infer_waiting
 from diagnosis.services.intake import radiograph_add
@@ -115,6 +116,96 @@ def test_where_reading_first_begins_studies_that_wait_already_fall_silent(clinic
     sweep()
     row = Reading.objects.get(study=study)
     assert (row.finding, row.labels, row.stands_at) == (None, [], row.received_at)
+
+
+# --- another version speaks
+
+
+def speak(version: ModelVersion) -> None:
+    """From now on this version speaks, as after activating it or going back to it."""
+    ModelVersion.objects.filter(status="active").update(status="retired")
+    ModelVersion.objects.filter(pk=version.pk).update(status="active")
+
+
+@pytest.fixture
+def answered_by_two(patient) -> Callable[..., Reading]:
+    """`answered_by_two(first, second)`: an open study whose film both versions have answered with these numbers for
+    pneumonia, placed while the second spoke."""
+
+    def make(first: float, second: float, **fields: Any) -> Reading:
+        film = factories.radiograph_make(factories.study_make(patient), state="ready")
+        for version, number in (("1.0.0", first), ("2.0.0", second)):
+            status = "active" if version == "2.0.0" else "retired"
+            model = factories.model_version_make(version, status=status)
+            factories.prediction_make(film, model, calibrated={"pneumonia": number})
+        return factories.reading_make(film.study, placed=True, **fields)
+
+    return make
+
+
+def first_version() -> ModelVersion:
+    return ModelVersion.objects.get(version="1.0.0")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("first", "second"), [(0.9, 0.6), (0.1, 0.9), (0.9, 0.1)])
+def test_going_back_to_a_version_places_open_studies_by_its_answers(answered_by_two, first, second):
+    row = answered_by_two(first, second)
+    assert (row.urgency, row.placed_by.version) == (second if second >= 0.5 else 0, "2.0.0")
+    speak(first_version())
+    sweep()
+    row.refresh_from_db()
+    assert (row.urgency, row.placed_by.version) == (first if first >= 0.5 else 0, "1.0.0")
+    assert (row.finding.prediction.model_version.version if row.finding else None) == (
+        "1.0.0" if first >= 0.5 else None
+    )
+
+
+@pytest.mark.django_db
+def test_studies_that_the_version_has_not_answered_stay_where_they_are(answered_by_two, patient):
+    row = answered_by_two(0.9, 0.6)
+    lone = factories.study_make(patient)
+    factories.predicted_film_make(lone, model_version=ModelVersion.objects.get(version="2.0.0"))
+    stays = factories.reading_make(lone, placed=True)
+    closed = answered_by_two(0.9, 0.6, closed_at=timezone.now())
+    before = {each.pk: each.changed_at for each in Reading.objects.exclude(pk=row.pk)}
+    assert set(before) == {stays.pk, closed.pk}
+    speak(first_version())
+    sweep()
+    assert {each.pk: each.changed_at for each in Reading.objects.exclude(pk=row.pk)} == before
+
+
+@pytest.mark.django_db
+def test_open_studies_are_placed_again_in_batches_and_each_once(answered_by_two):
+    for _ in range(3):
+        answered_by_two(0.9, 0.6)
+    speak(first_version())
+    for placed in (2, 3, 3):
+        reading.readings_replace(at_most=2)
+        assert Reading.objects.filter(placed_by=first_version()).count() == placed
+    before = list(Reading.objects.order_by("pk").values_list("changed_at", flat=True))
+    sweep()
+    assert list(Reading.objects.order_by("pk").values_list("changed_at", flat=True)) == before
+
+
+@pytest.mark.django_db
+def test_a_study_that_is_placed_again_keeps_its_reader(answered_by_two, radiologist):
+    row = factories.claim_make(answered_by_two(0.9, 0.6), radiologist)
+    speak(first_version())
+    sweep()
+    row.refresh_from_db()
+    assert (row.claimed_by, row.urgency) == (radiologist, 0.9)
+
+
+@pytest.mark.django_db
+def test_where_films_are_read_first_another_version_gives_nothing_away_either(answered_by_two, clinic):
+    clinic.read_first = True
+    clinic.save()
+    row = answered_by_two(0.9, 0.6)
+    speak(first_version())
+    sweep()
+    row.refresh_from_db()
+    assert (row.urgency, row.finding, row.stands_at) == (0.0, None, row.received_at)
 
 
 @pytest.mark.django_db

@@ -17,6 +17,8 @@ from mlcore.training.statistics import (
     holm,
     interval,
     mcnemar,
+    mcnemar_counts,
+    paired_difference,
     recalibration,
     wilson,
 )
@@ -189,3 +191,26 @@ def test_roc_points_keep_the_area_under_the_curve() -> None:
     points = metrics.roc_points(positive, score)
     assert (points["x"][0], points["y"][0], points["x"][-1], points["y"][-1]) == (0, 0, 1, 1)
     assert np.trapezoid(points["y"], points["x"]) == pytest.approx(metrics.auroc(positive, score), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),
+    [(0, 0, 1.0), (5, 5, 1.0), (1, 9, 22 / 1024), (9, 1, 22 / 1024), (0, 6, 2 / 64), (3, 4, 1.0)],
+)
+def test_mcnemars_exact_p_of_counts_is_that_of_the_binomial(only_a: int, only_b: int, p: float) -> None:
+    assert mcnemar_counts(only_a, only_b) == pytest.approx(p)
+
+
+def test_mcnemar_of_thousands_is_exact_still() -> None:
+    from scipy.stats import binomtest
+
+    assert mcnemar_counts(2400, 2600) == pytest.approx(binomtest(2400, 5000).pvalue)
+
+
+def test_a_paired_difference_is_agrestis_and_mins() -> None:
+    value, low, high = paired_difference(12, 4, 100)
+    assert value == 0.08
+    # b + ½ = 12.5, c + ½ = 4.5, n + 2 = 102: 8/102 ± 1.96·√(17 − 64/102)/102
+    assert (low, high) == pytest.approx((8 / 102 - 0.07777, 8 / 102 + 0.07777), abs=1e-4)
+    assert paired_difference(0, 0, 50)[0] == 0
+    assert paired_difference(0, 0, 50)[2] > 0
