@@ -84,6 +84,13 @@ CODES |= {
     "finding_unknown": ErrorCode(
         422, "Unknown finding", "{label} is neither a finding that the model reports here nor one that can be added."
     ),
+    "finding_present": ErrorCode(
+        409, "Not normal", "You said that a finding is there, so the text of a normal report is not written."
+    ),
+    "text_edited": ErrorCode(409, "Text edited", "You have written a text of your own. Empty it first."),
+    "text_not_printable": ErrorCode(
+        422, "Cannot be printed", "The paper's font cannot print these letters: {letters}. Write them otherwise."
+    ),
     "first_impression_needed": ErrorCode(
         409, "Read first", "Save your own first impression; the model's answer is shown afterwards."
     ),

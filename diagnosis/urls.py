@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.cache import never_cache
 
-from diagnosis.views import films, history, images, models, reporting, send, system, viewer, worklist
+from diagnosis.views import films, history, images, models, report_settings, reporting, send, system, viewer, worklist
 
 urlpatterns = [
     path("", never_cache(send.home), name="home"),
@@ -24,8 +24,11 @@ urlpatterns = [
     path("studies/<uuid:study_id>/read/first/", never_cache(reporting.first), name="read_first"),
     path("studies/<uuid:study_id>/read/decide/", never_cache(reporting.decide), name="report_decide"),
     path("studies/<uuid:study_id>/read/draft/", never_cache(reporting.draft_again), name="report_draft_again"),
+    path("studies/<uuid:study_id>/read/normal/", never_cache(reporting.normal), name="report_normal"),
     path("studies/<uuid:study_id>/read/preliminary/", never_cache(reporting.preliminary), name="report_preliminary"),
     path("studies/<uuid:study_id>/read/sign/", never_cache(reporting.sign), name="report_sign"),
+    path("studies/<uuid:study_id>/read/step/", never_cache(reporting.step), name="read_step"),
+    path("studies/<uuid:study_id>/read/discard/", never_cache(reporting.discard), name="report_discard"),
     path("studies/<uuid:study_id>/report/", never_cache(reporting.report), name="report"),
     path("studies/<uuid:study_id>/report/pdf/", never_cache(reporting.report_print), name="report_pdf"),
     path("studies/<uuid:study_id>/report/amend/", never_cache(reporting.amend), name="report_amend"),
@@ -33,6 +36,7 @@ urlpatterns = [
     path("studies/<uuid:study_id>/view/films/", never_cache(viewer.viewer_films), name="viewer_films"),
     path("audit/patients/<uuid:patient_id>/history/", never_cache(history.patient_history), name="patient_history"),
     path("audit/studies/<uuid:study_id>/history/", never_cache(history.study_history), name="study_history"),
+    path("clinics/<uuid:clinic_id>/report/", never_cache(report_settings.report_settings), name="report_settings"),
     path("jobs/<uuid:job_id>/retry/", films.job_retry, name="job_retry"),
     path("images/<uuid:radiograph_id>/", images.radiograph_image, name="radiograph_image"),
     path("images/<uuid:radiograph_id>/reading/", images.reading_copy, name="reading_copy"),

@@ -49,6 +49,7 @@ class Action(StrEnum):
     REPORT_WRITE = "report.write"
     REPORT_SIGN = "report.sign"
     REPORT_VIEW = "report.view"
+    REPORT_SETTINGS = "report.settings"
     JOB_RETRY = "job.retry"
     MEMBER_MANAGE = "member.manage"
     CLIENT_MANAGE = "client.manage"
@@ -98,6 +99,7 @@ MATRIX: dict[Action, dict[str, Reach]] = {
     Action.REPORT_WRITE: _clinic(RADIOLOGIST),
     Action.REPORT_SIGN: _clinic(RADIOLOGIST),
     Action.REPORT_VIEW: _clinic(RADIOGRAPHER, RADIOLOGIST) | {DOCTOR: Reach.ASSIGNED, CLIENT: Reach.OWN},
+    Action.REPORT_SETTINGS: _clinic(RADIOLOGIST, CLINIC_ADMIN),
     Action.JOB_RETRY: _clinic(RADIOLOGIST, CLINIC_ADMIN) | {SYSTEM: Reach.EVERYWHERE},
     Action.MEMBER_MANAGE: _clinic(CLINIC_ADMIN) | {SYSTEM: Reach.EVERYWHERE},
     Action.CLIENT_MANAGE: _clinic(CLINIC_ADMIN),

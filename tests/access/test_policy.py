@@ -32,6 +32,7 @@ reading.claim           -    -    c    -    -    -    -
 report.write            -    -    c    -    -    -    -
 report.sign             -    -    c    -    -    -    -
 report.view             -    c    c    a    -    o    -
+report.settings         -    -    c    -    c    -    -
 job.retry               -    -    c    -    c    -    Y
 member.manage           -    -    -    -    c    -    Y
 client.manage           -    -    -    -    c    -    -
