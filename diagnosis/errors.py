@@ -116,6 +116,16 @@ CODES |= {
         409, "Another reader", "You signed a report of this study. Somebody else has to take the second look."
     ),
     "second_look_done": ErrorCode(409, "Looked at already", "{who} has taken the second look already."),
+    "finding_present": ErrorCode(
+        409, "Not normal", "You said that a finding is there, so the text of a normal report is not written."
+    ),
+    "clinic_told": ErrorCode(
+        409, "Clinic told", "The clinic was told of a critical finding in this report. Correct the report instead."
+    ),
+    "text_edited": ErrorCode(409, "Text edited", "You have written a text of your own. Empty it first."),
+    "text_not_printable": ErrorCode(
+        422, "Cannot be printed", "The paper's font cannot print these letters: {letters}. Write them otherwise."
+    ),
     "first_impression_needed": ErrorCode(
         409, "Read first", "Save your own first impression; the model's answer is shown afterwards."
     ),

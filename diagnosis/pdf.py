@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fpdf import FPDF
@@ -18,7 +19,6 @@ from PIL import Image
 
 FONTS = Path(__file__).parent / "fonts"
 MISSING = "▯"
-UNPRINTED = f"Some letters cannot be printed here and are shown as {MISSING}. The whole text stands on the site."
 #: millimetres on A4
 MARGIN, WIDTH, FILM_WIDTH, GAP = 18.0, 174.0, 56.0, 8.0
 FILM_PIXELS = 700
@@ -35,8 +35,10 @@ class MachineLine:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Everything that stands on the paper. `film` is a picture's path; `machine` is empty where it may not be seen."""
+    """Everything that stands on the paper, around it the `frame` of `diagnosis.phrases`. `film` is a picture's path;
+    `machine` is empty where it may not be seen."""
 
+    frame: Mapping[str, str]
     clinic: str
     patient: str
     person: str
@@ -63,7 +65,7 @@ class _Paper(FPDF):
         for style, name in (("", "DejaVuSans.ttf"), ("B", "DejaVuSans-Bold.ttf")):
             self.add_font("DejaVu", style, FONTS / name)
         self.set_font("DejaVu", size=9)
-        self.letters = frozenset(self.fonts["dejavu"].cmap)
+        self.letters = _font()
         self.add_page()
 
     def footer(self) -> None:
@@ -74,7 +76,7 @@ class _Paper(FPDF):
         self.ln(1.5)
         for text in filter(None, (self.sheet.model, self.sheet.origin)):
             self.multi_cell(WIDTH, 3.4, self.printable(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-        self.cell(WIDTH, 3.4, f"Not a medical device. Page {self.page_no()} of {{nb}}")
+        self.cell(WIDTH, 3.4, self.sheet.frame["page"].format(page=self.page_no(), pages="{nb}"))
 
     def _ink(self, grey: int) -> None:
         self.set_text_color(grey)
@@ -93,33 +95,47 @@ class _Paper(FPDF):
         self.ln(0.8)
 
     def printable(self, text: str) -> str:
-        return "".join(letter if self._prints(letter) else MISSING for letter in text)
+        return "".join(letter if _prints(self.letters, letter) else MISSING for letter in text)
 
-    def _prints(self, letter: str) -> bool:
-        """Is it in the font, and written as it stands: without joining, reordering or running from right to left?"""
-        return letter == "\n" or (
-            ord(letter) in self.letters and unicodedata.bidirectional(letter) not in ("R", "AL", "AN", "RLE", "RLO")
-        )
+
+def _prints(letters: frozenset[int], letter: str) -> bool:
+    """Is it in the font, and written as it stands: without joining, reordering or running from right to left?"""
+    return letter == "\n" or (
+        ord(letter) in letters and unicodedata.bidirectional(letter) not in ("R", "AL", "AN", "RLE", "RLO")
+    )
+
+
+def unprintable(text: str) -> str:
+    """The letters of a text that the paper could not print."""
+    letters = _font()
+    return "".join(sorted({letter for letter in text if not _prints(letters, letter)}))
+
+
+@cache
+def _font() -> frozenset[int]:
+    paper = FPDF()
+    paper.add_font("DejaVu", "", FONTS / "DejaVuSans.ttf")
+    return frozenset(paper.fonts["dejavu"].cmap)
 
 
 def report_pdf(sheet: Sheet) -> bytes:
     """The sheet as a PDF: one page, and more only where the text is long."""
     paper = _Paper(sheet)
-    paper.set_title("Chest X-ray report")
+    paper.set_title(sheet.frame["title"])
     _head(paper, sheet)
     beside = WIDTH - (FILM_WIDTH + GAP if sheet.film else 0)
     top, bottom = paper.get_y(), 0.0
     if sheet.film:
         bottom = top + 3 + _film(paper, sheet.film, top + 3)
     paper.set_y(top)
-    paper.heading("Conclusion", width=beside)
+    paper.heading(sheet.frame["conclusion"], width=beside)
     paper.say(sheet.conclusion, size=13, bold=True, grey=0, width=beside)
     if sheet.findings:
-        paper.heading("Findings", width=beside)
+        paper.heading(sheet.frame["findings"], width=beside)
         paper.say(sheet.findings, size=10, grey=0, width=beside)
     if paper.page_no() == 1:
         paper.set_y(max(paper.get_y(), bottom))
-    paper.heading("Signed")
+    paper.heading(sheet.frame["signed"])
     paper.say(sheet.signature, bold=True)
     paper.say(sheet.amendment)
     if sheet.machine:
@@ -128,7 +144,7 @@ def report_pdf(sheet: Sheet) -> bytes:
 
 
 def _head(paper: _Paper, sheet: Sheet) -> None:
-    paper.say("Chest X-ray report", size=15, bold=True, grey=0)
+    paper.say(sheet.frame["title"], size=15, bold=True, grey=0)
     paper.say(sheet.clinic, grey=90)
     paper.ln(2)
     paper.say(sheet.patient, size=12, bold=True, grey=0)
@@ -141,7 +157,7 @@ def _head(paper: _Paper, sheet: Sheet) -> None:
     )
     if any(paper.printable(text) != text for text in everything):
         paper.ln(1)
-        paper.say(UNPRINTED, bold=True, size=8.5)
+        paper.say(sheet.frame["unprinted"].format(box=MISSING), bold=True, size=8.5)
     paper.ln(2)
     paper.line(MARGIN, paper.get_y(), MARGIN + WIDTH, paper.get_y())
 
@@ -162,7 +178,7 @@ def _machine(paper: _Paper, lines: Sequence[MachineLine]) -> None:
     """Apart from the report, and said to be."""
     paper.ln(4)
     paper.line(MARGIN, paper.get_y(), MARGIN + WIDTH, paper.get_y())
-    paper.heading("What the model said: a second opinion by software, no part of the report above")
+    paper.heading(paper.sheet.frame["machine"])
     for line in lines:
         paper.set_font("DejaVu", size=8.5)
         paper._ink(40)

@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 
-from diagnosis.models import Finding, ModelVersion, Prediction, Report, ReportedFinding, Study
+from diagnosis.models import Finding, ModelVersion, Prediction, Report, ReportedFinding, ReportSettings, Study
+from diagnosis.phrases import LANGUAGES
 from diagnosis.querysets import SIGNED
 from diagnosis.selectors import label_title, predictions_read
-from diagnosis.sentences import FINDINGS, Prior, finding_title, sentences_draft
+from diagnosis.sentences import TITLES, Prior, Wording, finding_title, sentences_draft
 from diagnosis.triage import foremost
 from mlcore.card import NORMAL
-from patients.models import User
+from patients.models import Clinic, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,22 @@ def addable(answers: Iterable[Answer]) -> list[tuple[str, str]]:
     """(label, title) of what a reader can add: what the model did not report, then everything of the table."""
     known = {answer.label: answer for answer in answers}
     silent = [(each.label, each.title) for each in known.values() if not each.is_positive and not each.is_present]
-    return silent + [(label, title) for label, (title, _) in FINDINGS.items() if label not in known]
+    return silent + [(label, title) for label, title in TITLES.items() if label not in known]
 
 
-def report_draft(answers: Iterable[Answer], prior: Prior | None) -> str:
+def wording_of(clinic: Clinic) -> Wording:
+    """How the clinic writes its reports: one query."""
+    settings = ReportSettings.objects.filter(clinic=clinic).first()
+    if settings is None:
+        return Wording()
+    return Wording(LANGUAGES[settings.language], settings.texts.get(settings.language, {}))
+
+
+def report_draft(answers: Iterable[Answer], prior: Prior | None, wording: Wording) -> str:
     """The findings text as drafted from what the reader says is there."""
     answers = list(answers)
     titles = {answer.label: answer.title for answer in answers}
-    return sentences_draft([answer.label for answer in answers if answer.is_present], titles, prior)
+    return sentences_draft([answer.label for answer in answers if answer.is_present], titles, prior, wording)
 
 
 def reports_in_force(user: User) -> QuerySet[Report]:
@@ -134,6 +143,7 @@ class MachineRow:
     title: str
     finding: Finding | None
     said: str
+    decision: ReportedFinding
 
 
 def machine_read(*, user: User, report: Report) -> list[MachineRow]:
@@ -143,7 +153,7 @@ def machine_read(*, user: User, report: Report) -> list[MachineRow]:
         .filter(report=report)
         .select_related("finding__prediction__model_version")
     )
-    rows = [MachineRow(_title_of(each), each.finding, _SAID[each.verdict](each)) for each in decisions]
+    rows = [MachineRow(_title_of(each), each.finding, _SAID[each.verdict](each), each) for each in decisions]
     return sorted(rows, key=lambda row: _strength(row.finding) if row.finding else (True, 1.0, row.title))
 
 

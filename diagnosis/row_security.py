@@ -72,7 +72,10 @@ RULES: dict[str, Rows] = {
     ),
     # What closes it is the signature, in whoever's name that is written.
     "diagnosis.Reading": Rows(select=OF_READ_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
-    "diagnosis.Report": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY, update=_AT_OWN_STUDY),
+    # What is deleted is a draft: a trigger keeps signed ones from everybody.
+    "diagnosis.Report": Rows(
+        select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY, update=_AT_OWN_STUDY, delete=_AT_OWN_STUDY
+    ),
     "diagnosis.ReportedFinding": Rows(
         select=f"{_REPORT})", insert=_AT_OWN_REPORT, update=_AT_OWN_REPORT, delete=_AT_OWN_REPORT
     ),
@@ -103,6 +106,7 @@ RULES: dict[str, Rows] = {
 EXEMPT: dict[str, str] = {
     "patients.Clinic": "names and settings of clinics; without them no membership can be shown",
     "patients.Membership": "who works where; the policies themselves read it",
+    "diagnosis.ReportSettings": "language and sentences of a clinic's reports, the same for every patient",
 }
 
 #: Without patient data, and never changed.

@@ -1,36 +1,19 @@
-"""Findings as reports write them: the one table from label to sentence, and what is drafted from a reader's decisions.
+"""What is drafted from a reader's decisions: one sentence per finding, in the clinic's language and its own words.
 
 Only what a reader accepted or added is drafted. A comparison is drawn only with an earlier film whose report is signed
-and says something about the same label. Pure functions. May import: the standard library only.
+and says something about the same label. Pure functions. May import: `diagnosis.phrases`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-#: label → (title, sentence). Readers may add each of these, whether or not a model knows it.
-FINDINGS: dict[str, tuple[str, str]] = {
-    "pneumonia": ("Pneumonia", "Airspace opacity, in keeping with pneumonia."),
-    "effusion": ("Pleural effusion", "Pleural effusion."),
-    "pneumothorax": ("Pneumothorax", "Pneumothorax."),
-    "consolidation": ("Consolidation", "Consolidation."),
-    "infiltration": ("Infiltration", "Pulmonary infiltrate."),
-    "atelectasis": ("Atelectasis", "Atelectasis."),
-    "edema": ("Pulmonary oedema", "Signs of pulmonary oedema."),
-    "cardiomegaly": ("Cardiomegaly", "Enlarged cardiac silhouette."),
-    "nodule": ("Nodule", "Pulmonary nodule."),
-    "mass": ("Mass", "Pulmonary mass."),
-    "emphysema": ("Emphysema", "Emphysematous changes."),
-    "fibrosis": ("Fibrosis", "Fibrotic changes."),
-    "pleural_thickening": ("Pleural thickening", "Pleural thickening."),
-    "hernia": ("Hernia", "Hernia."),
-    "tuberculosis": ("Tuberculosis", "Changes suggestive of pulmonary tuberculosis."),
-    "lymphadenopathy": ("Hilar or mediastinal enlargement", "Enlarged hilar or mediastinal contour."),
-    "fracture": ("Fracture", "Fracture."),
-    "device": ("Tube, line or device", "Tube, line or implanted device in place."),
-}
+from diagnosis.phrases import LANGUAGES, NORMAL_TEXT, Phrases, day_in
+
+#: label → title on pages. Readers may add each of these, whether or not a model knows it.
+TITLES: dict[str, str] = {label: title for label, (title, _) in LANGUAGES["en"].findings.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +24,39 @@ class Prior:
     present: Mapping[str, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a clinic writes: the phrases of its language, and its own sentence for each label that it has one for."""
+
+    phrases: Phrases = field(default_factory=lambda: LANGUAGES["en"])
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    def sentence(self, label: str, title: str) -> str:
+        """The clinic's own, else the language's, else the finding's name."""
+        known = self.phrases.findings.get(label)
+        return self.own.get(label) or (known[1] if known else f"{title}.")
+
+    @property
+    def normal(self) -> str:
+        """The text of a report on a film without any finding."""
+        return self.own.get(NORMAL_TEXT) or self.phrases.normal
+
+
 def finding_title(label: str, titles: Mapping[str, str]) -> str:
     """The name of a label: as the model's card writes it, else as the table does."""
-    return titles.get(label) or (FINDINGS[label][0] if label in FINDINGS else label.replace("_", " ").capitalize())
+    return titles.get(label) or TITLES.get(label) or label.replace("_", " ").capitalize()
 
 
-def sentences_draft(present: Iterable[str], titles: Mapping[str, str], prior: Prior | None) -> str:
+def sentences_draft(present: Iterable[str], titles: Mapping[str, str], prior: Prior | None, wording: Wording) -> str:
     """One sentence per finding that the reader says is there, a line each; nothing where there is none."""
-    return "\n".join(_sentence(label, titles) + _comparison(label, prior) for label in present)
+    return "\n".join(
+        wording.sentence(label, finding_title(label, titles)) + _comparison(label, prior, wording.phrases)
+        for label in present
+    )
 
 
-def _sentence(label: str, titles: Mapping[str, str]) -> str:
-    return FINDINGS[label][1] if label in FINDINGS else f"{finding_title(label, titles)}."
-
-
-def _comparison(label: str, prior: Prior | None) -> str:
+def _comparison(label: str, prior: Prior | None, phrases: Phrases) -> str:
     if prior is None or label not in prior.present:
         return ""
-    before = f"{prior.day.day} {prior.day:%B %Y}"
-    if prior.present[label]:
-        return f" Already reported on {before}."
-    return f" Not reported on {before}."
+    said = phrases.already if prior.present[label] else phrases.not_before
+    return f" {said.format(day=day_in(phrases, prior.day))}"

@@ -1,80 +1,100 @@
 """A signed report in the words that stand on paper; `diagnosis.pdf` lays them out.
 
-May import: Django, `diagnosis.models`, `.reports`, `.storage`, `.templatetags.pages`.
+May import: `diagnosis.models`, `.phrases`, `.reports`, `.storage`, `.templatetags.pages`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.utils.formats import date_format
-
 from diagnosis import storage
-from diagnosis.models import Report
+from diagnosis.models import Report, ReportedFinding
 from diagnosis.pdf import MachineLine, Sheet
+from diagnosis.phrases import Phrases, day_in, moment_in
 from diagnosis.reports import MachineRow, models_of
 from diagnosis.templatetags.pages import mrn_first, percent
 
 
-def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow]) -> Sheet:
+def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases: Phrases) -> Sheet:
     """The sheet of a study (of `selectors.study_read`) with its signed report and what its reader may see of the model.
+    What people wrote stands as they wrote it; the rest is in the language of `phrases`.
 
     Raises `image_integrity` where the stored film is damaged.
     """
-    zone = study.clinic.time_zone
+    zone, frame = study.clinic.time_zone, phrases.frame
     signer = report.signed_by
     amended = report.amendment_reason
     return Sheet(
+        frame=frame,
         clinic=study.clinic.name,
         patient=study.patient.name,
-        person=_person(study.patient),
-        examination=_examination(study),
-        indication=study.indication and f"Why taken: {study.indication}",
+        person=_person(study.patient, phrases),
+        examination=_examination(study, phrases),
+        indication=frame["why"].format(text=study.indication) if study.indication else "",
         conclusion=report.impression,
         findings=report.findings_text,
-        signature=f"{signer.get_full_name() or signer.get_username()}, registration number "
-        f"{report.registration_number}, {_moment(report.signed_at, zone)} ({zone})",
-        amendment=f"Amended report; it takes the place of an earlier one because: {amended}" if amended else "",
-        machine=[MachineLine(row.title, _model_words(row), f"radiologist {row.said}") for row in machine],
-        model=_model_line(machine),
-        origin=f"Study {study.pk} · report {report.pk}",
+        signature=frame["signature"].format(
+            name=signer.get_full_name() or signer.get_username(),
+            number=report.registration_number,
+            moment=moment_in(phrases, report.signed_at.astimezone(ZoneInfo(zone))),
+            zone=zone,
+        ),
+        amendment=frame["amended"].format(reason=amended) if amended else "",
+        machine=[MachineLine(_title(row, phrases), _model_words(row, phrases), _said(row, phrases)) for row in machine],
+        model=_model_line(machine, phrases),
+        origin=frame["origin"].format(study=study.pk, report=report.pk),
         film=_film(study),
     )
 
 
-def _person(patient: Any) -> str:
+def _person(patient: Any, phrases: Phrases) -> str:
     numbers = [f"{each.system} {each.value}" for each in mrn_first(patient.identifiers.all())]
-    born = date_format(patient.birth_date, "j F Y") if patient.birth_date else str(patient.birth_year)
-    sex = [] if patient.sex == "unknown" else [patient.get_sex_display().lower()]
-    return " · ".join([*numbers, f"born {born}", *sex])
+    born = day_in(phrases, patient.birth_date) if patient.birth_date else str(patient.birth_year)
+    sex = [] if patient.sex == "unknown" else [phrases.frame[patient.sex]]
+    return " · ".join([*numbers, phrases.frame["born"].format(day=born), *sex])
 
 
-def _examination(study: Any) -> str:
+def _examination(study: Any, phrases: Phrases) -> str:
     word, moment = ("taken", study.acquired_at) if study.acquired_at else ("received", study.created_at)
-    parts = [f"Chest X-ray {word} {_moment(moment, study.clinic.time_zone, 'j F Y')}"]
+    day = day_in(phrases, moment.astimezone(ZoneInfo(study.clinic.time_zone)))
+    parts = [phrases.frame[word].format(day=day)]
     if study.accession_number:
-        parts.append(f"accession {study.accession_number}")
+        parts.append(phrases.frame["accession"].format(number=study.accession_number))
     return " · ".join(parts)
 
 
-def _model_words(row: MachineRow) -> str:
+def _title(row: MachineRow, phrases: Phrases) -> str:
+    """In English as the model's card writes it."""
+    known = phrases.findings.get(row.decision.label) if phrases.locale != "en" else None
+    return known[0] if known else row.title
+
+
+def _model_words(row: MachineRow, phrases: Phrases) -> str:
     finding = row.finding
     if finding is None:
-        return "does not know this finding"
-    return f"{finding.word}, {percent(finding.calibrated)} (threshold {percent(finding.threshold)})"
+        return phrases.frame["unknown"]
+    numbers = {"percent": percent(finding.calibrated), "threshold": percent(finding.threshold)}
+    return phrases.frame["said"].format(word=phrases.words[finding.word], **numbers)
 
 
-def _model_line(machine: Sequence[MachineRow]) -> str:
+def _said(row: MachineRow, phrases: Phrases) -> str:
+    verdict = row.decision.verdict
+    against = "_against" if verdict == ReportedFinding.Verdict.ADDED and row.finding else ""
+    reason = phrases.reasons.get(row.decision.reason, "")
+    return phrases.frame[f"{verdict}{against}"].format(reason=reason)
+
+
+def _model_line(machine: Sequence[MachineRow], phrases: Phrases) -> str:
     """Every model version that spoke, and the threshold of each of its findings."""
     lines = []
     for model in models_of(machine):
         own = [row for row in machine if row.finding and row.finding.prediction.model_version == model]
-        thresholds = ", ".join(f"{row.title} {percent(row.finding.threshold)}" for row in own if row.finding)
-        lines.append(f"Model {model.name} {model.version}, weights {model.sha256[:8]}. Thresholds: {thresholds}.")
+        thresholds = ", ".join(f"{_title(row, phrases)} {percent(row.finding.threshold)}" for row in own if row.finding)
+        said = {"model": f"{model.name} {model.version}", "weights": model.sha256[:8], "thresholds": thresholds}
+        lines.append(phrases.frame["model"].format(**said))
     return " ".join(lines)
 
 
@@ -85,7 +105,3 @@ def _film(study: Any) -> Path | None:
         return None
     storage.derived_verify(film.display_key)
     return Path(storage.path_of(film.display_key))
-
-
-def _moment(moment: datetime | None, zone: str, form: str = "j F Y, H:i") -> str:
-    return date_format(moment.astimezone(ZoneInfo(zone)), form) if moment else ""

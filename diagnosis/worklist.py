@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from diagnosis import selectors
-from diagnosis.models import Job, ModelVersion, Radiograph, Reading, Report
+from diagnosis.models import Job, ModelVersion, Radiograph, Reading, Report, Study
 from mlcore.card import NORMAL
 from patients import access
 from patients.access import Action
@@ -76,6 +76,13 @@ class Position:
         here = Q(emergency=self.emergency, stands_at__gte=self.stands_at) & after
         return here | Q(emergency=False) if self.emergency else here
 
+    @property
+    def earlier(self) -> Q:
+        """What stands before."""
+        before = Q(stands_at__lt=self.stands_at) | Q(stands_at=self.stands_at, id__lt=self.id)
+        here = Q(emergency=self.emergency, stands_at__lte=self.stands_at) & before
+        return here if self.emergency else here | Q(emergency=True)
+
 
 def clinics_read_for(user: User) -> list[Clinic]:
     """The clinics whose films this person reads, each with `changed_at`: when its part of the list last changed,
@@ -97,7 +104,7 @@ def worklist_page(
     finding with the model, who claimed it, `draft` (status of a report begun, or None) and, without an answer, `film`.
     """
     wanted = [clinic for clinic in clinics if filters.get("clinic") in (None, clinic.pk)]
-    parts = [_part(user, clinic, filters, after)[: size + 1] for clinic in wanted]
+    parts = [_named(_part(user, clinic, filters, after))[: size + 1] for clinic in wanted]
     if not parts:
         return [], False
     drafts = Report.objects.filter(study=OuterRef("study"), status__in=["draft", "preliminary"])
@@ -110,6 +117,33 @@ def worklist_page(
     )
     found = list(rows)
     return _with_films(user, found[:size]), len(found) > size
+
+
+def worklist_beside(
+    *, user: User, clinics: Sequence[Clinic], filters: Mapping[str, Any], study: Study, back: bool = False
+) -> Reading | None:
+    """The open reading that the user could read after this study, in the list with these filters (as `worklist_page`):
+    the next that nobody else reads, at the end of the list the first; of a study that is read, the first. With `back`
+    the one before, at the beginning none. At most two queries per clinic."""
+    here = Reading.objects.visible_to(user).open().filter(study=study).first()
+    place = Position.of(here) if here is not None else None
+    wanted = [clinic for clinic in clinics if filters.get("clinic") in (None, clinic.pk)]
+    for start in [place] if back else dict.fromkeys([place, None]):
+        found = [_one_beside(user, clinic, filters, study, start, back) for clinic in wanted]
+        order = sorted((row for row in found if row), key=lambda row: (not row.emergency, row.stands_at, row.pk))
+        if order:
+            return order[-1 if back else 0]
+    return None
+
+
+def _one_beside(
+    user: User, clinic: Clinic, filters: Mapping[str, Any], study: Study, start: Position | None, back: bool
+) -> Reading | None:
+    rows = _part(user, clinic, filters, None if back else start).exclude(study=study)
+    rows = rows.filter(_state("free", user, clinic) | Q(claimed_by=user)).select_related("study")
+    if back:
+        return rows.filter(start.earlier).reverse().first() if start else None
+    return rows.first()
 
 
 def _is_among_first(parts: Sequence[QuerySet[Any, Any]], count: int) -> RawSQL:
@@ -126,7 +160,11 @@ def _is_among_first(parts: Sequence[QuerySet[Any, Any]], count: int) -> RawSQL:
     return RawSQL(f"diagnosis_reading.id = ANY ({first})", values, BooleanField())  # noqa: S611  # nosec B611
 
 
-def _part(user: User, clinic: Clinic, filters: Mapping[str, Any], after: Position | None) -> QuerySet[Any, Any]:
+def _named(rows: QuerySet[Reading]) -> QuerySet[Any, Any]:
+    return rows.values_list("emergency", "stands_at", "id")
+
+
+def _part(user: User, clinic: Clinic, filters: Mapping[str, Any], after: Position | None) -> QuerySet[Reading]:
     rows = Reading.objects.visible_to(user).open().filter(clinic=clinic).order_by("-emergency", "stands_at", "id")
     if after is not None:
         rows = rows.filter(after.later)
@@ -138,8 +176,7 @@ def _part(user: User, clinic: Clinic, filters: Mapping[str, Any], after: Positio
         rows = rows.filter(received_at__date__gte=day)
     if day := filters.get("date_to"):
         rows = rows.filter(received_at__date__lte=day)
-    rows = _of_age(rows, filters.get("age_from"), filters.get("age_to"), clinic.today)
-    return rows.values_list("emergency", "stands_at", "id")
+    return _of_age(rows, filters.get("age_from"), filters.get("age_to"), clinic.today)
 
 
 def _state(state: str, user: User, clinic: Clinic) -> Q:

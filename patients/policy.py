@@ -51,6 +51,7 @@ class Action(StrEnum):
     REPORT_VIEW = "report.view"
     ALERT_ACKNOWLEDGE = "alert.acknowledge"
     SECOND_LOOK = "second_look"
+    REPORT_SETTINGS = "report.settings"
     JOB_RETRY = "job.retry"
     MEMBER_MANAGE = "member.manage"
     CLIENT_MANAGE = "client.manage"
@@ -106,6 +107,7 @@ MATRIX: dict[Action, dict[str, Reach]] = {
     Action.REPORT_VIEW: _clinic(RADIOGRAPHER, RADIOLOGIST) | {DOCTOR: Reach.ASSIGNED, CLIENT: Reach.OWN},
     Action.ALERT_ACKNOWLEDGE: _clinic(RADIOGRAPHER, RADIOLOGIST) | {DOCTOR: Reach.ASSIGNED},
     Action.SECOND_LOOK: _clinic(RADIOLOGIST),
+    Action.REPORT_SETTINGS: _clinic(RADIOLOGIST, CLINIC_ADMIN),
     Action.JOB_RETRY: _clinic(RADIOLOGIST, CLINIC_ADMIN) | {SYSTEM: Reach.EVERYWHERE},
     Action.MEMBER_MANAGE: _clinic(CLINIC_ADMIN) | {SYSTEM: Reach.EVERYWHERE},
     Action.CLIENT_MANAGE: _clinic(CLINIC_ADMIN),

@@ -1,6 +1,6 @@
 """THE FLOW as nouns: fields, constraints and predicates; no work happens here.
 
-May import: Django, `patients.models`, `diagnosis.querysets`.
+May import: Django, `patients.models`, `diagnosis.querysets`, `.phrases`.
 """
 
 from diagnosis.models.alert import AlertMail, CriticalAlert
@@ -12,6 +12,7 @@ from diagnosis.models.prediction import Finding, Prediction
 from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.reading import Reading, SavedView
 from diagnosis.models.report import FirstImpression, Report, ReportedFinding
+from diagnosis.models.report_settings import ReportSettings
 from diagnosis.models.study import Study, UploadKey
 from diagnosis.models.threshold import ThresholdChange
 from diagnosis.models.worker import Tally, Worker
@@ -31,6 +32,7 @@ __all__ = [
     "Radiograph",
     "Reading",
     "Report",
+    "ReportSettings",
     "ReportedFinding",
     "SavedView",
     "Study",

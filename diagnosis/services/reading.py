@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import Avg, Exists, F, OuterRef
@@ -113,7 +114,8 @@ def reading_claim(*, user: User, study_id: UUID, instead_of: str = "") -> Readin
         raise ApplicationError("reading_closed")
     holder = reading.claimed_by if reading.is_claimed else None
     if holder is not None and holder != user and holder.get_username() != instead_of:
-        since = f"{reading.claimed_at:%H:%M} UTC" if reading.claimed_at else ""
+        zone = ZoneInfo(Clinic.objects.get(pk=reading.clinic_id).time_zone)
+        since = f"{reading.claimed_at.astimezone(zone):%H:%M}" if reading.claimed_at else ""
         raise ApplicationError("reading_claimed", who=name_of(holder), since=since)
     if holder == user:
         Reading.objects.filter(pk=reading.pk).update(claimed_until=Now() + CLAIM_LASTS)
@@ -127,7 +129,7 @@ def reading_claim(*, user: User, study_id: UUID, instead_of: str = "") -> Readin
 
 def reading_of(user: User, study: Study) -> Reading | None:
     """The study's row of the worklist, for who reads the clinic's films; None for everybody else."""
-    return Reading.objects.visible_to(user).filter(study=study.pk).select_related("study", "claimed_by").first()
+    return Reading.objects.visible_to(user).filter(study=study.pk).select_related("clinic", "claimed_by").first()
 
 
 def reading_renew(*, user: User, study_id: UUID) -> bool:

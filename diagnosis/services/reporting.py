@@ -12,9 +12,9 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from diagnosis.models import FirstImpression, Report, ReportedFinding, Study
+from diagnosis.models import CriticalAlert, FirstImpression, Report, ReportedFinding, Study
 from diagnosis.querysets import SIGNED, reads_first
-from diagnosis.reports import Answer, addable, answers_read, prior_read, report_draft
+from diagnosis.reports import Answer, addable, answers_read, prior_read, report_draft, wording_of
 from diagnosis.services.alerts import alerts_follow
 from diagnosis.services.second_look import discordances_follow
 from patients import access
@@ -131,6 +131,20 @@ def draft_again(*, user: User, report: Report, version: int) -> Report:
 
 
 @transaction.atomic
+def draft_normal(*, user: User, report: Report, version: int) -> Report:
+    """Write the clinic's text of a normal report, in place of a text that nobody edited. Raises as `draft_save`, and
+    `finding_present` where the reader says that something is there, `text_edited`."""
+    report = _writable(user, report, version)
+    if any(each.is_present for each in answers_read(user=user, study=report.study, report=report)):
+        raise ApplicationError("finding_present")
+    if report.findings_text not in ("", report.drafted_text):
+        raise ApplicationError("text_edited")
+    report.findings_text = report.drafted_text = wording_of(report.study.clinic).normal
+    _store(user, report, "update")
+    return report
+
+
+@transaction.atomic
 def report_preliminary(*, user: User, report: Report, version: int) -> Report:
     """Say that the report can be relied on for now; it can still be changed. Its critical findings alert the clinic at
     once. Raises as `draft_save`, and
@@ -213,6 +227,20 @@ def report_amend(*, user: User, report: Report, reason: str) -> Report:
     return amendment
 
 
+@transaction.atomic
+def draft_discard(*, user: User, report: Report, version: int) -> None:
+    """Take away a draft or amendment that was begun by mistake, with its decisions. Their history and the audit keep
+    all of it; a first impression stays as it was saved. Raises as `draft_save`, and `clinic_told` where a critical
+    finding of it was told to the clinic: that is taken back by correcting the report, not by making it disappear."""
+    report = _writable(user, report, version)
+    if CriticalAlert.objects.filter(report=report).exists():
+        raise ApplicationError("clinic_told")
+    study = report.study
+    audit_record(user=user, verb="discard", target=report, clinic=study.clinic, patient=study.patient)
+    report.decisions.all().delete()
+    report.delete()
+
+
 def registration_number_of(user: User, clinic: Clinic) -> str:
     """The number with which the user signs at this clinic now; empty where none is known."""
     held = access.rights_of(user).memberships
@@ -248,7 +276,8 @@ def _store(user: User, report: Report, verb: str) -> None:
 def _redraft(user: User, report: Report, *, edited_too: bool = False) -> None:
     edited = report.findings_text != report.drafted_text
     answers = answers_read(user=user, study=report.study, report=report)
-    report.drafted_text = report_draft(answers, prior_read(user=user, study=report.study))
+    prior, wording = prior_read(user=user, study=report.study), wording_of(report.study.clinic)
+    report.drafted_text = report_draft(answers, prior, wording)
     if edited_too or not edited:
         report.findings_text = report.drafted_text
 

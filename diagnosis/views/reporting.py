@@ -3,7 +3,7 @@
 Everything on the page is one form. Each part is sent by itself through htmx and answered with the fragment that
 changes; without scripts the whole form is sent and the page comes back.
 May import: Django, `diagnosis.selectors`, `.reports`, `.services.reporting`, `.services.reading`, `.services.alerts`,
-`.forms`, `.sheet`, `.pdf`, `.views.common`, `.views.follow_up`, `patients`.
+`.forms`, `.sheet`, `.pdf`, `.views.common`, `.views.follow_up`, `.views.stepping`, `patients`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.sheet import sheet_of
 from diagnosis.views.common import films_context
 from diagnosis.views.follow_up import alerts_context
+from diagnosis.views.stepping import address_of, go, list_query, study_ahead, study_step
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -43,13 +44,14 @@ def read(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """The reading page; a POST keeps what was typed."""
     study = _study_to_read(request.user, study_id)
     if request.method != "POST":
-        return redirect("report", study.pk) if study.report and not study.draft else _page(request, study)
+        is_done = study.report and not study.draft
+        return redirect(address_of(request, "report", study.pk)) if is_done else _page(request, study)
     try:
         study.draft = _typed_saved(request, study)
     except ApplicationError as error:
         return _refused(request, study, error)
     if not request.htmx:
-        return redirect("read", study.pk)
+        return redirect(address_of(request, "read", study.pk))
     return render(request, "reading/_saved.html", _draft_context(request.user, study, saved_at=timezone.now()))
 
 
@@ -61,7 +63,7 @@ def first(request: HttpRequest, study_id: UUID) -> HttpResponse:
         reporting.first_impression_save(user=request.user, study=study, text=request.POST.get("impression", ""))
     except ApplicationError as error:
         return _refused(request, study, error)
-    return redirect("read", study.pk)
+    return redirect(address_of(request, "read", study.pk))
 
 
 @require_POST
@@ -88,6 +90,15 @@ def draft_again(request: HttpRequest, study_id: UUID) -> HttpResponse:
 
 
 @require_POST
+def normal(request: HttpRequest, study_id: UUID) -> HttpResponse:
+    """The clinic's text of a normal report, where nothing else is written."""
+    study = _study_to_read(request.user, study_id)
+    return _changed(
+        request, study, lambda report: reporting.draft_normal(user=request.user, report=report, version=report.version)
+    )
+
+
+@require_POST
 def preliminary(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """The report may be relied on for now."""
     study = _study_to_read(request.user, study_id)
@@ -97,7 +108,7 @@ def preliminary(request: HttpRequest, study_id: UUID) -> HttpResponse:
     except ApplicationError as error:
         return _refused(request, study, error)
     messages.success(request, "The report is preliminary. It can still be changed.")
-    return redirect("read", study.pk)
+    return redirect(address_of(request, "read", study.pk))
 
 
 @require_POST
@@ -111,7 +122,41 @@ def sign(request: HttpRequest, study_id: UUID) -> HttpResponse:
     except ApplicationError as error:
         return _refused(request, study, error)
     messages.success(request, "The report is signed.")
-    return redirect("report", study.pk)
+    return go(request, address_of(request, "report", study.pk))
+
+
+@require_POST
+def step(request: HttpRequest, study_id: UUID) -> HttpResponse:
+    """Keep what was typed, and go on to the next study of the list, or to the one before it (`to`)."""
+    study = _study_to_read(request.user, study_id)
+    if any(request.POST.get(name) for name in ("report", "findings_text", "impression")):
+        try:
+            _typed_saved(request, study)
+        except ApplicationError as error:
+            return _refused(request, study, error)
+    return study_step(request, study, back=request.POST.get("to") == "previous")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def discard(request: HttpRequest, study_id: UUID) -> HttpResponse:
+    """Ask whether the draft is to be thrown away, and throw it away."""
+    study = _study_to_read(request.user, study_id)
+    form = ReportForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST":
+        if not form.is_valid() or not form.cleaned_data["report"]:
+            raise ApplicationError("invalid_input", fields=form.errors)
+        draft = access.get_visible(study.reports, request.user, pk=form.cleaned_data["report"])
+        try:
+            reporting.draft_discard(user=request.user, report=draft, version=form.cleaned_data["version"])
+        except ApplicationError as error:
+            return _refused(request, study, error)
+        messages.success(request, "The draft is discarded.")
+        return redirect(address_of(request, "report" if study.report else "read", study.pk))
+    if study.draft is None:
+        return redirect(address_of(request, "read", study.pk))
+    audit_record(user=request.user, verb="read", target=study.draft, clinic=study.clinic, patient=study.patient)
+    context = {"study": study, "patient": study.patient, "draft": study.draft, "list_query": list_query(request.GET)}
+    return render(request, "reading/discard.html", context)
 
 
 @require_safe
@@ -127,7 +172,8 @@ def report_print(request: HttpRequest, study_id: UUID) -> HttpResponse:
     signed = next(iter(reports.versions_read(user=request.user, study=study)), None)
     if signed is None:
         raise ApplicationError("not_found")
-    sheet = sheet_of(study, signed, reports.machine_read(user=request.user, report=signed))
+    machine = reports.machine_read(user=request.user, report=signed)
+    sheet = sheet_of(study, signed, machine, reports.wording_of(study.clinic).phrases)
     audit_record(user=request.user, verb="export", target=signed, clinic=study.clinic, patient=study.patient)
     response = HttpResponse(report_pdf(sheet), content_type="application/pdf")
     response["Content-Disposition"] = f'inline; filename="report-{str(signed.pk)[:8]}.pdf"'
@@ -143,7 +189,7 @@ def amend(request: HttpRequest, study_id: UUID) -> HttpResponse:
         reporting.report_amend(user=request.user, report=signed, reason=request.POST.get("reason", ""))
     except ApplicationError as error:
         return _report_page(request, _study_reported(request.user, study_id), refusal=error)
-    return redirect("read", study.pk)
+    return redirect(address_of(request, "read", study.pk))
 
 
 # --- the reading page
@@ -182,7 +228,7 @@ def _changed(request: HttpRequest, study: Study, change: Any) -> HttpResponse:
     except ApplicationError as error:
         return _refused(request, study, error)
     if not request.htmx:
-        return redirect("read", study.pk)
+        return redirect(address_of(request, "read", study.pk))
     context = _draft_context(request.user, study, saved_at=timezone.now())
     context["redrafted"] = study.draft.findings_text != typed.findings_text
     return render(request, "reading/_changed.html", context)
@@ -205,6 +251,7 @@ def _page(request: HttpRequest, study: Study, *, status: int = 200, **more: Any)
     context["priors"] = list(reports.priors_read(user=request.user, study=study)[:PRIORS])
     context["reads_first"] = any(film.reads_first for film in study.films)
     context |= {"reading": reading_of(request.user, study), "renew_seconds": RENEW_SECONDS}
+    context |= {"ahead": study_ahead(request, study), "list_query": list_query(request.GET)}
     context["registration_number"] = reporting.registration_number_of(request.user, study.clinic)
     audit_record(user=request.user, verb="read", target=study, clinic=study.clinic, patient=study.patient)
     return render(request, "reading/read.html", context | more, status=status)
@@ -220,6 +267,7 @@ def _draft_context(user: User, study: Study, **more: Any) -> dict[str, Any]:
         "draft": study.draft,
         "reported": any(answer.is_positive for answer in answers),
         "speaking": speaking,
+        "offers_normal": not (study.draft and study.draft.findings_text) and not any(e.is_present for e in answers),
         "quiet": [answer for answer in answers if answer not in speaking],
         "addable": reports.addable(answers),
         "reasons": ReportedFinding.Reason.choices,
@@ -252,6 +300,7 @@ def _report_page(request: HttpRequest, study: Study, *, refusal: ApplicationErro
         "superseded": versions[1:],
         "may_write": access.can_at(request.user, Action.REPORT_WRITE, study.clinic),
         "refusal": refusal,
+        "list_query": list_query(request.GET),
     }
     context |= alerts_context(request.user, study)
     if versions:

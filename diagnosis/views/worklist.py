@@ -22,6 +22,7 @@ from diagnosis import worklist
 from diagnosis.forms import ReadingForm, SavedViewForm
 from diagnosis.models import Reading, SavedView, Study
 from diagnosis.services import reading as claims
+from diagnosis.views.stepping import list_query
 from diagnosis.wording import film_status
 from patients import access
 from patients.access import Action
@@ -55,8 +56,8 @@ def open_studies(request: HttpRequest) -> HttpResponse:
         "several_clinics": len(clinics) > 1,
         "etag": etag,
         "poll_seconds": POLL_SECONDS,
-        "view_query": _query(request.GET),
-        "next_query": _query(request.GET, after=str(worklist.Position.of(rows[-1]))) if more else "",
+        "view_query": list_query(request.GET),
+        "next_query": list_query(request.GET, after=str(worklist.Position.of(rows[-1]))) if more else "",
         "is_first": "after" not in request.GET,
     }
     audit_list(user=request.user, patients={row.study.patient for row in rows}, renewed=bool(request.htmx))
@@ -90,17 +91,6 @@ def _after(request: HttpRequest) -> worklist.Position | None:
         return worklist.Position.read(text) if text else None
     except ValueError as error:
         raise ApplicationError("not_found") from error
-
-
-def _query(given: QueryDict, *, after: str = "") -> str:
-    """The list's address with its filters, from another row on."""
-    params = QueryDict(mutable=True)
-    for name in ReadingForm.base_fields:
-        if value := given.get(name):
-            params[name] = value
-    if after:
-        params["after"] = after
-    return params.urlencode()
 
 
 def _rows_judge(rows: list[Reading]) -> None:
@@ -177,7 +167,7 @@ def saved_view_keep(request: HttpRequest) -> HttpResponse:
     name, given = form.cleaned_data["name"].strip(), QueryDict(form.cleaned_data["query"])
     if not ReadingForm(given, clinics=clinics, labels=worklist.labels_to_choose()).is_valid():
         raise ApplicationError("invalid_input")
-    own, query = SavedView.objects.filter(user=request.user), _query(given)
+    own, query = SavedView.objects.filter(user=request.user), list_query(given)
     if own.exclude(name=name).count() >= SavedView.AT_MOST:
         messages.error(request, f"There is room for {SavedView.AT_MOST} views. Remove one first.")
     else:

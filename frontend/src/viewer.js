@@ -1,12 +1,12 @@
 // The viewer: which films there are, which stands in which pane, and what buttons and keys do to them.
 import { askFilms, askMap, WrongFilmError } from "./answers.js";
-import { loadFilm } from "./film.js";
 import { fill, listen as listenToKeys } from "./keys.js";
 import { Measures } from "./measures.js";
 import { FRESH, Pane } from "./pane.js";
 import { listen as listenToPointer } from "./pointer.js";
+import { load } from "./store.js";
 
-const KEPT = 5; // decoded films in memory
+const AHEAD = 2; // films of the next study that are fetched ahead
 
 export class Viewer {
   constructor(element) {
@@ -14,7 +14,7 @@ export class Viewer {
     this.tool = "window";
     this.linked = true;
     this.at = 0;
-    this.loaded = new Map(); // film id → promise of a Film
+    this.ended = new AbortController();
     this.measures = new Measures();
     const paint = (pane, context) => {
       this.measures.draw(pane, context);
@@ -54,12 +54,31 @@ export class Viewer {
     this.part("said").hidden = true;
     this.part("panes").append(this.main.element, this.prior.element);
     await this.open(0);
+    await this.lookAhead();
+  }
+
+  /** The page shows another study now: no key reaches this one any more, and painted pictures go. */
+  end() {
+    this.ended.abort();
+    for (const pane of [this.main, this.prior]) pane.film?.release();
+  }
+
+  /** When all of this study is there and nobody waits: the films of the study that comes next, into memory. */
+  async lookAhead() {
+    const { aheadStudy: study, aheadPatient: patient, aheadFilms: address } = this.element.dataset;
+    if (!address) return;
+    await new Promise((idle) => (window.requestIdleCallback ?? setTimeout)(idle));
+    const next = await askFilms(address, { study, patient }).catch(() => ({ films: [] })); // it is said when it is opened
+    for (const film of next.films.slice(0, AHEAD)) {
+      if (this.ended.signal.aborted) return;
+      await load(film).catch(() => null);
+    }
   }
 
   wire() {
     for (const pane of [this.main, this.prior]) listenToPointer(pane, this);
     listenToKeys(this);
-    fill(this.part("keys"));
+    for (const list of document.querySelectorAll("[data-viewer-keys]")) fill(list);
     for (const button of this.buttons("tool")) button.addEventListener("click", () => this.choose(button.dataset.tool));
     for (const button of this.buttons("do")) button.addEventListener("click", () => this.do(button.dataset.do));
     this.part("presets").addEventListener("change", (event) => this.preset(event.target.selectedIndex));
@@ -83,17 +102,6 @@ export class Viewer {
     this.part("priors-box").hidden = !this.priors.length;
   }
 
-  /** A film, decoded; fetched once, and forgotten when it is long unused or could not be had. */
-  load(about) {
-    const { id } = about;
-    const known = this.loaded.get(id) ?? loadFilm(about);
-    known.catch(() => this.loaded.delete(id));
-    this.loaded.delete(id);
-    this.loaded.set(id, known);
-    for (const old of [...this.loaded.keys()].slice(0, -KEPT)) this.loaded.delete(old);
-    return known;
-  }
-
   /** Show the study's film at this place, then fetch its neighbours. */
   async open(at) {
     this.at = at;
@@ -104,7 +112,7 @@ export class Viewer {
     if (this.at !== at) return;
     this.activate(this.main);
     for (const next of [this.films[at + 1], this.films[at - 1], this.priors[0]]) {
-      if (next) await this.load(next).catch(() => null); // it is said when it is opened
+      if (next) await load(next).catch(() => null); // it is said when it is opened
     }
   }
 
@@ -114,7 +122,7 @@ export class Viewer {
     pane.refuse("Loading …");
     this.describe();
     try {
-      const film = await this.load(about);
+      const film = await load(about);
       if (pane.wanted === about.id) pane.show(film);
     } catch (error) {
       if (pane.wanted === about.id) pane.refuse(error.message);
@@ -169,7 +177,7 @@ export class Viewer {
   }
 
   do(what) {
-    if (what === "help") return this.part("help").showModal();
+    if (what === "help") return this.part("help")?.showModal();
     const pane = this.active;
     if (!pane.film) return undefined;
     const actions = {

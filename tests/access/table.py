@@ -69,8 +69,12 @@ POST  /studies/<uuid:study_id>/read/                            302  403  403  3
 POST  /studies/<uuid:study_id>/read/first/                      302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/decide/                     302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/draft/                      302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/normal/                     302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/preliminary/                302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/sign/                       302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/step/                       302  403  403  302  404  403  403  404  404  403
+GET   /studies/<uuid:study_id>/read/discard/                    302  403  403  200  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/discard/                    302  403  403  302  404  403  403  404  404  403
 GET   /studies/<uuid:study_id>/report/                          302  403  200  200  404  200  403  404  404  200
 GET   /studies/<uuid:study_id>/report/pdf/                      302  403  404  404  404  404  403  404  404  404
 POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  409  404  403  403  404  404  403
@@ -80,6 +84,8 @@ POST  /second-look/<uuid:discordance_id>/                       302  404  404  3
 GET   /follow-up/                                               302  403  200  200  200  200  403  403  403  403
 GET   /studies/<uuid:study_id>/view/                            302  403  403  200  404  403  403  404  404  200
 GET   /studies/<uuid:study_id>/view/films/                      302  403  403  200  404  403  403  404  404  200
+GET   /clinics/<uuid:clinic_id>/report/                         302  403  403  200  403  403  200  404  403  403
+POST  /clinics/<uuid:clinic_id>/report/                         302  403  403  302  403  403  302  404  403  403
 POST  /jobs/<uuid:job_id>/retry/                                302  403  403  302  404  403  302  404  404  403
 GET   /images/<uuid:radiograph_id>/                             302  403  403  200  404  403  403  404  404  200
 GET   /images/<uuid:radiograph_id>/reading/                     302  403  403  200  404  403  403  404  404  200

@@ -34,6 +34,7 @@ report.sign             -    -    c    -    -    -    -
 report.view             -    c    c    a    -    o    -
 alert.acknowledge       -    c    c    a    -    -    -
 second_look             -    -    c    -    -    -    -
+report.settings         -    -    c    -    c    -    -
 job.retry               -    -    c    -    c    -    Y
 member.manage           -    -    -    -    c    -    Y
 client.manage           -    -    -    -    c    -    -

@@ -219,8 +219,11 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
         "POST /studies/<uuid:study_id>/read/first/": {"impression": "Nothing to see."},
         "POST /studies/<uuid:study_id>/read/decide/": draft | {"decide": "pneumonia accepted"},
         "POST /studies/<uuid:study_id>/read/draft/": draft,
+        "POST /studies/<uuid:study_id>/read/normal/": draft,
         "POST /studies/<uuid:study_id>/read/preliminary/": draft,
+        "POST /clinics/<uuid:clinic_id>/report/": {"language": "fr", "mass": "Masse."},
         "POST /studies/<uuid:study_id>/read/sign/": draft,
+        "POST /studies/<uuid:study_id>/read/discard/": draft,
         "POST /studies/<uuid:study_id>/report/amend/": {"report": str(report.pk), "reason": "Something was overlooked"},
         "POST /studies/<uuid:study_id>/report/acknowledge/": {
             "alerts": [str((side.alert_of_signed if variant == "signed" else side.alert).pk)],

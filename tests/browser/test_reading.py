@@ -65,7 +65,7 @@ def test_a_film_is_read_and_signed_by_keyboard(browse, unread):
         if not left:
             page.keyboard.press("3")
         expect(undecided).to_have_count(left)
-    page.keyboard.press("n")
+    page.keyboard.press("d")
     page.keyboard.type("Nodule")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -88,8 +88,8 @@ def test_values_under_the_pointer_are_those_that_pydicom_reads(viewer, studies):
     found = values_under_pointer(viewer)
     assert [value for _, _, value in found] == [int(pixels[y, x]) for x, y, _ in found]
     assert len({value for _, _, value in found}) > 6
-    viewer.keyboard.press("r")
-    viewer.keyboard.press("f")
+    viewer.keyboard.press("t")
+    viewer.keyboard.press("x")
     viewer.keyboard.press("+")
     found = values_under_pointer(viewer)
     assert [value for _, _, value in found] == [int(pixels[y, x]) for x, y, _ in found]
@@ -109,7 +109,7 @@ def test_a_negative_is_shown_bone_bright_and_keeps_its_values(browse, studies):
 
 def test_every_pixel_is_painted_with_the_window_that_is_said(viewer, studies):
     """At one pixel of the film on one of the screen, the screen shows what the window makes of the stored values."""
-    viewer.keyboard.press("a")
+    viewer.keyboard.press("o")
     expect(viewer.locator(".pane-foot").first).to_contain_text("100 %")
     box = viewer.locator(".pane canvas").first.bounding_box()
     assert box
@@ -145,15 +145,15 @@ def test_window_by_drag_by_number_and_back(viewer):
 def test_view_by_key(viewer):
     line = viewer.locator(".pane-foot").first
     dark = grey(viewer)
-    viewer.keyboard.press("i")
+    viewer.keyboard.press("v")
     expect(line).to_contain_text("inverted")
     assert abs(grey(viewer) + dark - 255) <= 2
-    viewer.keyboard.press("i")
-    viewer.keyboard.press("r")
+    viewer.keyboard.press("v")
+    viewer.keyboard.press("t")
     expect(line).to_contain_text("turned 90°")
-    viewer.keyboard.press("f")
+    viewer.keyboard.press("x")
     expect(line).to_contain_text("mirrored")
-    viewer.keyboard.press("a")
+    viewer.keyboard.press("o")
     expect(line).to_contain_text("100 %")
     viewer.keyboard.press("0")
     expect(line).not_to_contain_text("turned")
@@ -165,7 +165,7 @@ def test_view_by_key(viewer):
 
 
 def test_a_length_is_in_millimetres_where_the_file_says_how_large_pixels_are(viewer):
-    viewer.keyboard.press("a")
+    viewer.keyboard.press("o")
     viewer.keyboard.press("l")
     box = viewer.locator(".pane canvas").first.bounding_box()
     assert box
@@ -181,7 +181,7 @@ def test_a_length_is_in_pixels_where_it_does_not(browse, studies):
     page = browse("radiologist")
     page.goto(f"{studies.prior}view/")
     expect(main(page)).to_have_attribute("data-ready", re.compile("."))
-    page.keyboard.press("a")
+    page.keyboard.press("o")
     page.keyboard.press("l")
     box = page.locator(".pane canvas").first.bounding_box()
     assert box
@@ -257,7 +257,7 @@ def test_the_map_of_another_finding_is_not_painted(with_map):
 
 
 def test_prior_beside_with_linked_window_and_zoom(viewer):
-    viewer.keyboard.press("s")
+    viewer.keyboard.press("b")
     expect(prior(viewer)).to_have_attribute("data-ready", re.compile("."))
     expect(prior(viewer).locator("figcaption")).to_contain_text("PRIOR")
     drag(viewer, (0.4, 0.5), (0.6, 0.4))
@@ -267,7 +267,7 @@ def test_prior_beside_with_linked_window_and_zoom(viewer):
     assert "W 50000" not in ours
     percent = [re.search(r"(\d+) %", text)[1] for text in (ours, theirs)]
     assert percent[0] == percent[1], "two films of one size stand at one scale"
-    viewer.keyboard.press("k")
+    viewer.keyboard.press("y")
     viewer.keyboard.press("+")
     percent = [re.search(r"(\d+) %", foot(viewer, pane))[1] for pane in (0, 1)]
     assert percent[0] != percent[1]
@@ -278,7 +278,7 @@ def test_prior_is_fetched_before_it_is_asked_for(viewer):
         """() => performance.getEntriesByType("resource").filter((each) => each.name.endsWith("/reading/")).length"""
     )
     viewer.wait_for_function(f"({fetched})() === 2")
-    viewer.keyboard.press("s")
+    viewer.keyboard.press("b")
     expect(prior(viewer)).to_have_attribute("data-ready", re.compile("."))
     assert viewer.evaluate(fetched) == 2
 
@@ -360,7 +360,7 @@ def test_screenshots(browse, studies, width):
     page.keyboard.press("c")
     drag(page, (0.42, 0.6), (0.57, 0.6))
     drag(page, (0.35, 0.7), (0.65, 0.7))
-    page.keyboard.press("s")
+    page.keyboard.press("b")
     expect(prior(page)).to_have_attribute("data-ready", re.compile("."))
     page.keyboard.press("h")
     page.screenshot(path=SCREENSHOTS / f"viewer-prior-{width}.png", full_page=True)

@@ -56,6 +56,15 @@ def test_a_signed_critical_finding_is_raised_once(alert, radiologist, clinic):
     assert AuditEvent.objects.filter(verb="alert", object_id=str(alert.pk), user=radiologist).count() == 1
 
 
+def test_a_preliminary_report_of_which_the_clinic_was_told_is_corrected_not_discarded(draft, radiologist):
+    decide(draft, radiologist, "pneumonia", "accepted")
+    report = preliminary(draft, radiologist)
+    discard = {"user": radiologist, "report": report, "version": report.version}
+    assert code_of(lambda: reporting.draft_discard(**discard)) == "clinic_told"
+    decide(draft, radiologist, "pneumonia", "rejected", "no_correlate")
+    assert states() == {"pneumonia": "void"}
+
+
 def test_what_a_reader_rejects_alerts_nobody(draft, radiologist):
     signed(draft, radiologist, "rejected")
     assert states() == {}

@@ -1,0 +1,73 @@
+"""Spanish. Pure data."""
+
+from __future__ import annotations
+
+from diagnosis.phrases.base import Phrases
+
+SPANISH = Phrases(
+    name="Español",
+    locale="es",
+    day=r"j \d\e F \d\e Y",
+    findings={
+        "pneumonia": ("Neumonía", "Opacidad del espacio aéreo, compatible con neumonía."),
+        "effusion": ("Derrame pleural", "Derrame pleural."),
+        "pneumothorax": ("Neumotórax", "Neumotórax."),
+        "consolidation": ("Consolidación", "Consolidación."),
+        "infiltration": ("Infiltrado", "Infiltrado pulmonar."),
+        "atelectasis": ("Atelectasia", "Atelectasia."),
+        "edema": ("Edema pulmonar", "Signos de edema pulmonar."),
+        "cardiomegaly": ("Cardiomegalia", "Silueta cardíaca aumentada de tamaño."),
+        "nodule": ("Nódulo", "Nódulo pulmonar."),
+        "mass": ("Masa", "Masa pulmonar."),
+        "emphysema": ("Enfisema", "Cambios enfisematosos."),
+        "fibrosis": ("Fibrosis", "Cambios fibróticos."),
+        "pleural_thickening": ("Engrosamiento pleural", "Engrosamiento pleural."),
+        "hernia": ("Hernia", "Hernia."),
+        "tuberculosis": ("Tuberculosis", "Cambios sugestivos de tuberculosis pulmonar."),
+        "lymphadenopathy": ("Aumento hiliar o mediastínico", "Contorno hiliar o mediastínico aumentado."),
+        "fracture": ("Fractura", "Fractura."),
+        "device": ("Tubo, catéter o dispositivo", "Tubo, catéter o dispositivo implantado presente."),
+    },
+    normal="Pulmones sin opacidades. Sin derrame pleural ni neumotórax. Tamaño del corazón y contornos mediastínicos "
+    "dentro de los límites normales.",
+    already="Ya descrito el {day}.",
+    not_before="No descrito el {day}.",
+    frame={
+        "title": "Informe de radiografía de tórax",
+        "why": "Motivo: {text}",
+        "taken": "Radiografía de tórax realizada el {day}",
+        "received": "Radiografía de tórax recibida el {day}",
+        "accession": "número de acceso {number}",
+        "born": "fecha de nacimiento: {day}",
+        "female": "femenino",
+        "male": "masculino",
+        "other": "otro",
+        "conclusion": "Conclusión",
+        "findings": "Hallazgos",
+        "signed": "Firma",
+        "signature": "{name}, número de registro {number}, {moment} ({zone})",
+        "amended": "Informe corregido; sustituye a uno anterior por este motivo: {reason}",
+        "machine": "Lo que dijo el modelo: segunda opinión de un programa, no forma parte del informe anterior",
+        "said": "{word}, {percent} (umbral {threshold})",
+        "unknown": "no conoce este hallazgo",
+        "accepted": "radiólogo: de acuerdo",
+        "rejected": "radiólogo: en desacuerdo, {reason}",
+        "added": "radiólogo: lo ve",
+        "added_against": "radiólogo: lo ve, el modelo no",
+        "absent": "radiólogo: tampoco lo ve",
+        "model": "Modelo {model}, pesos {weights}. Umbrales: {thresholds}.",
+        "origin": "Estudio {study} · informe {report}",
+        "page": "No es un producto sanitario. Página {page} de {pages}",
+        "unprinted": "Algunas letras no se pueden imprimir aquí y se muestran como {box}. El texto completo está en el "
+        "sitio.",
+    },
+    words={"present": "presente", "likely": "probable", "possible": "posible", "absent": "ausente"},
+    reasons={
+        "no_correlate": "no se ve nada allí",
+        "normal_variant": "anatomía normal o variante",
+        "artefact": "artefacto, dispositivo o superposición",
+        "other_finding": "otro hallazgo lo explica",
+        "old_change": "cambio antiguo y conocido",
+        "not_decidable": "no se puede decidir en esta radiografía",
+    },
+)

@@ -1,0 +1,73 @@
+"""French. Pure data."""
+
+from __future__ import annotations
+
+from diagnosis.phrases.base import Phrases
+
+FRENCH = Phrases(
+    name="Français",
+    locale="fr",
+    day="j F Y",
+    findings={
+        "pneumonia": ("Pneumonie", "Opacité alvéolaire, compatible avec une pneumonie."),
+        "effusion": ("Épanchement pleural", "Épanchement pleural."),
+        "pneumothorax": ("Pneumothorax", "Pneumothorax."),
+        "consolidation": ("Condensation", "Condensation pulmonaire."),
+        "infiltration": ("Infiltrat", "Infiltrat pulmonaire."),
+        "atelectasis": ("Atélectasie", "Atélectasie."),
+        "edema": ("Œdème pulmonaire", "Signes d’œdème pulmonaire."),
+        "cardiomegaly": ("Cardiomégalie", "Silhouette cardiaque élargie."),
+        "nodule": ("Nodule", "Nodule pulmonaire."),
+        "mass": ("Masse", "Masse pulmonaire."),
+        "emphysema": ("Emphysème", "Lésions d’emphysème."),
+        "fibrosis": ("Fibrose", "Lésions de fibrose."),
+        "pleural_thickening": ("Épaississement pleural", "Épaississement pleural."),
+        "hernia": ("Hernie", "Hernie."),
+        "tuberculosis": ("Tuberculose", "Lésions évocatrices de tuberculose pulmonaire."),
+        "lymphadenopathy": ("Élargissement hilaire ou médiastinal", "Contour hilaire ou médiastinal élargi."),
+        "fracture": ("Fracture", "Fracture."),
+        "device": ("Sonde, cathéter ou dispositif", "Sonde, cathéter ou dispositif implanté en place."),
+    },
+    normal="Pas d’opacité pulmonaire. Pas d’épanchement pleural ni de pneumothorax. Taille du cœur et contours "
+    "médiastinaux dans les limites de la normale.",
+    already="Déjà décrit le {day}.",
+    not_before="Non décrit le {day}.",
+    frame={
+        "title": "Compte rendu de radiographie thoracique",
+        "why": "Motif : {text}",
+        "taken": "Radiographie thoracique réalisée le {day}",
+        "received": "Radiographie thoracique reçue le {day}",
+        "accession": "numéro d’examen {number}",
+        "born": "date de naissance : {day}",
+        "female": "féminin",
+        "male": "masculin",
+        "other": "autre",
+        "conclusion": "Conclusion",
+        "findings": "Résultats",
+        "signed": "Signature",
+        "signature": "{name}, numéro d’inscription {number}, {moment} ({zone})",
+        "amended": "Compte rendu rectifié ; il remplace un compte rendu antérieur pour ce motif : {reason}",
+        "machine": "Ce qu’a dit le modèle : second avis d’un logiciel, hors du compte rendu ci-dessus",
+        "said": "{word}, {percent} (seuil {threshold})",
+        "unknown": "ne connaît pas ce signe",
+        "accepted": "radiologue : d’accord",
+        "rejected": "radiologue : pas d’accord, {reason}",
+        "added": "radiologue : le voit",
+        "added_against": "radiologue : le voit, le modèle non",
+        "absent": "radiologue : ne le voit pas non plus",
+        "model": "Modèle {model}, poids {weights}. Seuils : {thresholds}.",
+        "origin": "Examen {study} · compte rendu {report}",
+        "page": "N’est pas un dispositif médical. Page {page} sur {pages}",
+        "unprinted": "Certaines lettres ne peuvent pas être imprimées ici et sont remplacées par {box}. Le texte "
+        "entier est sur le site.",
+    },
+    words={"present": "présent", "likely": "probable", "possible": "possible", "absent": "absent"},
+    reasons={
+        "no_correlate": "rien à cet endroit",
+        "normal_variant": "anatomie normale ou variante",
+        "artefact": "artéfact, dispositif ou superposition",
+        "other_finding": "expliqué par un autre signe",
+        "old_change": "lésion ancienne connue",
+        "not_decidable": "indécidable sur ce cliché",
+    },
+)

@@ -1,0 +1,73 @@
+"""Portuguese, as written in Brazil. Pure data."""
+
+from __future__ import annotations
+
+from diagnosis.phrases.base import Phrases
+
+PORTUGUESE = Phrases(
+    name="Português",
+    locale="pt-br",
+    day=r"j \d\e F \d\e Y",
+    findings={
+        "pneumonia": ("Pneumonia", "Opacidade do espaço aéreo, compatível com pneumonia."),
+        "effusion": ("Derrame pleural", "Derrame pleural."),
+        "pneumothorax": ("Pneumotórax", "Pneumotórax."),
+        "consolidation": ("Consolidação", "Consolidação."),
+        "infiltration": ("Infiltrado", "Infiltrado pulmonar."),
+        "atelectasis": ("Atelectasia", "Atelectasia."),
+        "edema": ("Edema pulmonar", "Sinais de edema pulmonar."),
+        "cardiomegaly": ("Cardiomegalia", "Silhueta cardíaca aumentada."),
+        "nodule": ("Nódulo", "Nódulo pulmonar."),
+        "mass": ("Massa", "Massa pulmonar."),
+        "emphysema": ("Enfisema", "Alterações enfisematosas."),
+        "fibrosis": ("Fibrose", "Alterações fibróticas."),
+        "pleural_thickening": ("Espessamento pleural", "Espessamento pleural."),
+        "hernia": ("Hérnia", "Hérnia."),
+        "tuberculosis": ("Tuberculose", "Alterações sugestivas de tuberculose pulmonar."),
+        "lymphadenopathy": ("Aumento hilar ou mediastinal", "Contorno hilar ou mediastinal aumentado."),
+        "fracture": ("Fratura", "Fratura."),
+        "device": ("Tubo, cateter ou dispositivo", "Tubo, cateter ou dispositivo implantado presente."),
+    },
+    normal="Pulmões sem opacidades. Sem derrame pleural ou pneumotórax. Tamanho do coração e contornos mediastinais "
+    "dentro dos limites da normalidade.",
+    already="Já descrito em {day}.",
+    not_before="Não descrito em {day}.",
+    frame={
+        "title": "Laudo de radiografia de tórax",
+        "why": "Motivo: {text}",
+        "taken": "Radiografia de tórax realizada em {day}",
+        "received": "Radiografia de tórax recebida em {day}",
+        "accession": "número de acesso {number}",
+        "born": "data de nascimento: {day}",
+        "female": "feminino",
+        "male": "masculino",
+        "other": "outro",
+        "conclusion": "Conclusão",
+        "findings": "Achados",
+        "signed": "Assinatura",
+        "signature": "{name}, número de registro {number}, {moment} ({zone})",
+        "amended": "Laudo retificado; substitui um anterior pelo motivo: {reason}",
+        "machine": "O que o modelo disse: segunda opinião de um programa, não faz parte do laudo acima",
+        "said": "{word}, {percent} (limiar {threshold})",
+        "unknown": "não conhece este achado",
+        "accepted": "radiologista: concorda",
+        "rejected": "radiologista: discorda, {reason}",
+        "added": "radiologista: vê o achado",
+        "added_against": "radiologista: vê o achado, o modelo não",
+        "absent": "radiologista: também não vê o achado",
+        "model": "Modelo {model}, pesos {weights}. Limiares: {thresholds}.",
+        "origin": "Estudo {study} · laudo {report}",
+        "page": "Não é um dispositivo médico. Página {page} de {pages}",
+        "unprinted": "Algumas letras não podem ser impressas aqui e aparecem como {box}. O texto completo está "
+        "no site.",
+    },
+    words={"present": "presente", "likely": "provável", "possible": "possível", "absent": "ausente"},
+    reasons={
+        "no_correlate": "nada a ver no local",
+        "normal_variant": "anatomia normal ou variante",
+        "artefact": "artefato, dispositivo ou sobreposição",
+        "other_finding": "outro achado o explica",
+        "old_change": "alteração antiga e conhecida",
+        "not_decidable": "não pode ser decidido nesta radiografia",
+    },
+)
