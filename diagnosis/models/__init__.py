@@ -3,6 +3,7 @@
 May import: Django, `patients.models`, `diagnosis.querysets`.
 """
 
+from diagnosis.models.expiry import FilmExpiry
 from diagnosis.models.job import Job
 from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
@@ -13,6 +14,7 @@ from diagnosis.models.study import Study, UploadKey
 from diagnosis.models.worker import Tally, Worker
 
 __all__ = [
+    "FilmExpiry",
     "Finding",
     "FirstImpression",
     "Job",
