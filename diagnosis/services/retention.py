@@ -106,7 +106,7 @@ def legal_hold_record(*, user: User, patient: Patient, holds: bool, reason: str)
 
 def holds_count(clinic: Clinic) -> int:
     """How many patients of the clinic are under legal hold."""
-    newest = LegalHold.objects.filter(clinic=clinic).order_by("patient", "-recorded_at").distinct("patient")
+    newest = LegalHold.objects.filter(clinic=clinic).order_by("patient_id", "-recorded_at").distinct("patient_id")
     return sum(hold.holds for hold in newest)
 
 

@@ -284,7 +284,7 @@ def _chunks(png: bytes) -> Iterator[bytes]:
 def _card(user: User, clinics: Sequence[Clinic], selection: Selection) -> dict[str, Any]:
     """Who took what out when, on which consent, and how it must be read. Nothing of a single patient."""
     given = Consent.objects.filter(purpose=Purpose.TRAINING, patient__in=selection.patients)
-    newest = given.order_by("patient", "-given_on", "-recorded_at").distinct("patient")
+    newest = given.order_by("patient_id", "-given_on", "-recorded_at").distinct("patient_id")
     return {
         "format": "cxr training set 1",
         "made_at": timezone.now().isoformat(timespec="seconds"),

@@ -62,6 +62,7 @@ def film_of(upload_of, user_for, clinic):
 
 
 def report_of(study: Study, radiologist, **said: str):
+    factories.model_version_make(status="retired")  # nothing is to be asked about the next film
     report = factories.report_make(study, radiologist, "draft")
     finding = factories.predicted_film_make(factories.study_make(study.patient)).findings.get(label="pneumonia")
     for label, verdict in said.items():
