@@ -102,9 +102,11 @@ class DataPolicyInline(admin.StackedInline):
 
 @admin.register(Clinic)
 class ClinicAdmin(admin.ModelAdmin):
-    inlines = (DataPolicyInline,)
     list_display = ("name", "code", "time_zone", "max_wait_minutes", "show_unread_results", "privacy_contact")
     search_fields = ("name", "code")
+
+    def get_inlines(self, request: HttpRequest, obj: Clinic | None = None) -> Any:
+        return [DataPolicyInline] if obj is not None else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
