@@ -142,8 +142,8 @@ def _films_damaged() -> dict[str, Any]:
 
 
 def _jobs_failed() -> dict[str, Any]:
-    """Failed, and neither tried again nor cancelled by a person."""
-    failed = Job.objects.filter(state=Job.State.FAILED, shadow=False)
+    """Failed, and neither tried again nor cancelled by a person; what a patient did not agree to waits for nobody."""
+    failed = Job.objects.filter(state=Job.State.FAILED, shadow=False).exclude(error_code="ai_not_agreed")
     return failed.aggregate(count=Count("pk"), since=Min("finished_at"))
 
 

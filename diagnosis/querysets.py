@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from patients import access
 from patients.access import Action, Reach
-from patients.querysets import patient_scope
+from patients.querysets import consent_permits, patient_scope
 
 if TYPE_CHECKING:
     from patients.models import User
@@ -108,7 +108,8 @@ class RadiographQuerySet(models.QuerySet):
 
     def with_rights(self, user: User) -> Self:
         """Each film with `patient_visible`, `image_visible` and `results_visible`: what this user may be shown of it,
-        `results_awaited`: may they be shown once a report is signed? and `reads_first`: is the user to read before?
+        `results_awaited`: may they be shown once a report is signed? `reads_first`: is the user to read before? and
+        `ai_permitted` (`with_consent`).
 
         Asked row by row of the joined study; as subqueries over all films they would cost more than the page.
         """
@@ -118,7 +119,11 @@ class RadiographQuerySet(models.QuerySet):
             results_visible=holds(study_scope(user, Action.PREDICTION_VIEW, "study")),
             results_awaited=holds(study_scope(user, Action.PREDICTION_VIEW, "study", as_if_signed=True)),
             reads_first=holds(reads_first(user, "study")),
-        )
+        ).with_consent()
+
+    def with_consent(self) -> Self:
+        """Each film with `ai_permitted`: does the patient agree that a model reads it?"""
+        return self.annotate(ai_permitted=consent_permits("ai_assistance", "study__patient"))
 
 
 class JobQuerySet(models.QuerySet):

@@ -45,6 +45,11 @@ RULES: dict[str, Rows] = {
         update=_OF_OWN_PATIENT,
         delete=OF_OWN_CLINIC,
     ),
+    # Append only: nobody changes or removes a decision.
+    "patients.Consent": Rows(
+        select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_PATIENT % 'patient_id'}", insert=_OF_OWN_PATIENT
+    ),
+    "patients.LegalHold": Rows(select=OF_OWN_CLINIC, insert=_OF_OWN_PATIENT),
     # The person's own; those of a clinic are its administrator's to read.
     "patients.BreakGlass": Rows(
         select=f"{OF_OWN_CLINIC} OR {_BY_THE_PERSON}", insert=_BY_THE_PERSON, update=_BY_THE_PERSON
@@ -66,6 +71,7 @@ RULES: dict[str, Rows] = {
     "diagnosis.Job": Rows(
         select=_OF_READABLE_FILM, insert=_AT_OWN_FILM, update=f"(SELECT cxr_reads_all()) OR {_AT_OWN_FILM}"
     ),
+    "diagnosis.FilmExpiry": Rows(select=_OF_READABLE_FILM, insert=SYSTEM_ONLY),
     "diagnosis.Prediction": Rows(select=_OF_READABLE_FILM, insert=SYSTEM_ONLY),
     "diagnosis.Finding": Rows(
         select="EXISTS (SELECT FROM diagnosis_prediction p WHERE p.id = {table}.prediction_id)", insert=SYSTEM_ONLY
@@ -105,6 +111,7 @@ RULES: dict[str, Rows] = {
 #: Leads to a clinic and holds nothing of a patient.
 EXEMPT: dict[str, str] = {
     "patients.Clinic": "names and settings of clinics; without them no membership can be shown",
+    "patients.DataPolicy": "rules of clinics",
     "patients.Membership": "who works where; the policies themselves read it",
     "diagnosis.ReportSettings": "language and sentences of a clinic's reports, the same for every patient",
 }

@@ -26,7 +26,8 @@ from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph,
 from diagnosis.querysets import SIGNED
 from patients import access
 from patients.actor import SYSTEM, acting_as
-from patients.models import Clinic, Membership, Patient, User
+from patients.models import Clinic, Consent, Membership, Patient, User
+from patients.querysets import consent_permits
 
 #: What is said where a film may be seen and its result may not.
 RESULTS_HIDDEN = {
@@ -52,7 +53,7 @@ def radiographs_read(user: User) -> QuerySet[Radiograph]:
     """
     return (
         Radiograph.objects.visible_to(user)
-        .select_related("study__patient__clinic", "study__clinic")
+        .select_related("study__patient__clinic", "study__clinic", "expiry")
         .with_rights(user)
         .prefetch_related(
             Prefetch("jobs", Job.objects.visible_to(user).select_related("model_version").order_by("created_at", "id")),
@@ -171,6 +172,8 @@ def _job(state: str, **lookup: str) -> Exists:
 
 _DONE = _job("succeeded", kind="infer")
 _REJECTED = Q(state=Radiograph.State.REJECTED)
+_WAITS = Q(_job("running")) | Q(_job("queued"))
+_DECLINED = Q(state=Radiograph.State.READY) & ~Q(consent_permits(Consent.Purpose.AI_ASSISTANCE, "study__patient"))
 
 #: Where a film stands, in the words of the list of films. Exactly one holds for each film; `film_progress` says which.
 PROGRESS: dict[str, Q] = {
@@ -178,23 +181,24 @@ PROGRESS: dict[str, Q] = {
     "done": ~_REJECTED & Q(_DONE),
     "running": ~_REJECTED & ~Q(_DONE) & Q(_job("running")),
     "waiting": ~_REJECTED & ~Q(_DONE) & ~Q(_job("running")) & Q(_job("queued")),
-    "failed": ~_REJECTED & ~Q(_DONE) & ~Q(_job("running")) & ~Q(_job("queued")) & Q(_job("failed")),
-    "stopped": ~_REJECTED & ~Q(_DONE) & ~Q(_job("running")) & ~Q(_job("queued")) & ~Q(_job("failed")),
+    "declined": ~_REJECTED & ~Q(_DONE) & ~_WAITS & _DECLINED,
+    "failed": ~_REJECTED & ~Q(_DONE) & ~_WAITS & ~_DECLINED & Q(_job("failed")),
+    "stopped": ~_REJECTED & ~Q(_DONE) & ~_WAITS & ~_DECLINED & ~Q(_job("failed")),
 }
 
 
-def film_progress(radiograph: Radiograph) -> str:
-    """The key of `PROGRESS` that holds for a film, from its prefetched jobs."""
+def film_progress(radiograph: Any) -> str:
+    """The key of `PROGRESS` that holds for a film, from its prefetched jobs and `ai_permitted` (`with_consent`)."""
     if radiograph.state == Radiograph.State.REJECTED:
         return "rejected"
     jobs = {(job.kind, job.state) for job in radiograph.jobs.all()}
     if ("infer", "succeeded") in jobs:
         return "done"
     states = {state for _, state in jobs}
-    return next((word for state, word in _WORD_OF_JOB if state in states), "stopped")
-
-
-_WORD_OF_JOB = (("running", "running"), ("queued", "waiting"), ("failed", "failed"))
+    waits = next((word for state, word in (("running", "running"), ("queued", "waiting")) if state in states), "")
+    if not waits and radiograph.state == Radiograph.State.READY and not radiograph.ai_permitted:
+        return "declined"
+    return waits or ("failed" if "failed" in states else "stopped")
 
 
 # --- a patient over time

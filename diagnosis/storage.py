@@ -3,7 +3,7 @@ what the stages derive from them.
 
 May import: NumPy, Pillow, Django's settings, `mlcore.preprocess`, `mlcore.contracts`, `patients.errors`. Layout under
 MEDIA_ROOT: `originals/<sha[:2]>/<sha>`, `derived/<sha[:2]>/<sha>/<name>`, and `drafts/` for what is not complete yet.
-The web tier deletes nothing.
+The web tier deletes nothing; `film_remove` is for retention alone.
 """
 
 from __future__ import annotations
@@ -78,6 +78,27 @@ def original_read(sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ApplicationError("image_integrity")
     return content
+
+
+def film_size(sha256: str) -> int:
+    """How many bytes the original and everything made from it take; 0 where nothing is left."""
+    with _disk():
+        return sum(path.stat().st_size for path in _files_of(sha256))
+
+
+def film_remove(sha256: str) -> None:
+    """Remove the original and everything made from it, for good. Called by `diagnosis.services.retention` alone."""
+    with _disk():
+        for path in _files_of(sha256):
+            path.unlink()
+        folder = path_of(derived_key(sha256, "any")).parent
+        if folder.is_dir():
+            folder.rmdir()
+
+
+def _files_of(sha256: str) -> list[Path]:
+    original, derived = path_of(original_key(sha256)), path_of(derived_key(sha256, "any")).parent
+    return [*([original] if original.exists() else []), *(derived.iterdir() if derived.is_dir() else [])]
 
 
 def hash_folders() -> Iterator[Path]:

@@ -7,6 +7,7 @@ from django.views.decorators.cache import never_cache
 
 from diagnosis.views import (
     comparison,
+    consent,
     films,
     follow_up,
     history,
@@ -15,6 +16,7 @@ from diagnosis.views import (
     numbers,
     report_settings,
     reporting,
+    retention,
     second_look,
     send,
     system,
@@ -34,6 +36,7 @@ urlpatterns = [
     path("worklist/<uuid:study_id>/claim/", worklist.reading_claim, name="reading_claim"),
     path("worklist/<uuid:study_id>/release/", worklist.reading_release, name="reading_release"),
     path("patients/<uuid:patient_id>/", never_cache(films.patient_detail), name="patient_detail"),
+    path("patients/<uuid:patient_id>/consents/", consent.consent_record, name="consent_record"),
     path("studies/<uuid:study_id>/", never_cache(films.study_detail), name="study_detail"),
     path("studies/<uuid:study_id>/status/", never_cache(films.study_status), name="study_status"),
     path("studies/<uuid:study_id>/read/", never_cache(reporting.read), name="read"),
@@ -61,6 +64,7 @@ urlpatterns = [
     path("images/<uuid:radiograph_id>/", images.radiograph_image, name="radiograph_image"),
     path("images/<uuid:radiograph_id>/reading/", images.reading_copy, name="reading_copy"),
     path("images/<uuid:prediction_id>/map/<slug:label>/", images.prediction_map, name="prediction_map"),
+    path("retention/", never_cache(retention.retention), name="retention"),
     path("status/", never_cache(system.status), name="status"),
     path("models/", never_cache(models.model_list), name="model_list"),
     path("models/<uuid:model_id>/", never_cache(models.model_detail), name="model_detail"),

@@ -22,6 +22,7 @@ SIGNS: dict[str, tuple[str, str]] = {
     "waiting": ("waiting", "Waiting"),
     "running": ("working", "In work"),
     "done": ("done", "Result ready"),
+    "declined": ("aside", "No model answer"),
     "rejected": ("stopped", "Cannot be used"),
     "failed": ("stopped", "Failed"),
     "stopped": ("stopped", "Stopped"),
@@ -156,6 +157,12 @@ def _rejected(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) 
     return FilmStatus("rejected", "This film cannot be used", film.message, advice, code=film.code)
 
 
+def _declined(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) -> FilmStatus:
+    sentence = error_sentence("ai_not_agreed")
+    advice = "A radiologist reads the film without it."
+    return FilmStatus("declined", sentence.rstrip("."), "", advice, code="ai_not_agreed")
+
+
 def _failed(film: Radiograph, job: Job | None, hidden: str, queue: QueueView) -> FilmStatus:
     detail = job_error(job) if job else ""
     code = job.error_code if job else ""
@@ -177,6 +184,7 @@ _SAY = {
     "waiting": _waiting,
     "running": _running,
     "done": _done,
+    "declined": _declined,
     "rejected": _rejected,
     "failed": _failed,
     "stopped": _stopped,

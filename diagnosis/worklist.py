@@ -207,7 +207,7 @@ def _with_films(user: User, rows: list[Reading]) -> list[Reading]:
     by_study: dict[UUID, Radiograph] = {}
     if waiting:
         jobs = Prefetch("jobs", Job.objects.visible_to(user).order_by("created_at", "id"))
-        films = Radiograph.objects.visible_to(user).filter(study__in=[row.study_id for row in waiting])
+        films = Radiograph.objects.visible_to(user).with_consent().filter(study__in=[row.study_id for row in waiting])
         for film in films.order_by("created_at", "id").prefetch_related(jobs):
             known = by_study.get(film.study_id)
             if known is None or selectors.film_progress(known) == "done":

@@ -96,7 +96,10 @@ class FilmWarning:
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """What a header says about a picture, without identity. Sizes in pixels, bits per sample."""
+    """What a header says about a picture, without identity. Sizes in pixels, bits per sample.
+
+    `burned_in`: does text of a person stand in the pixels (BurnedInAnnotation)? YES, NO, or empty where nobody says.
+    """
 
     format: Literal["jpeg", "png", "gif", "dicom"]
     width: int
@@ -111,6 +114,7 @@ class HeaderFacts:
     series_instance_uid: str = ""
     study_instance_uid: str = ""
     acquired_at: str = ""
+    burned_in: str = ""
     warnings: tuple[FilmWarning, ...] = ()
 
 

@@ -74,6 +74,7 @@ _KEYWORDS = (
     "PatientName",
     "PatientBirthDate",
     "PatientIdentityRemoved",
+    "BurnedInAnnotation",
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "NumberOfFrames",
@@ -213,6 +214,7 @@ def inspect_dicom(stream: BinaryIO) -> tuple[HeaderFacts, FileIdentity]:
         series_instance_uid=_word(header, "SeriesInstanceUID"),
         study_instance_uid=_word(header, "StudyInstanceUID"),
         acquired_at=_acquired_at(header),
+        burned_in=_word(header, "BurnedInAnnotation").upper(),
     )
     return facts, _identity(header)
 

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from patients.audit import audit_record
-from patients.models import AuditEvent, Clinic, Membership, Patient, PatientIdentifier, User
+from patients.models import AuditEvent, Clinic, DataPolicy, Membership, Patient, PatientIdentifier, User
 from patients.selectors import patients_matching
 from patients.sessions import access_end
 
@@ -93,10 +93,20 @@ class UserAdmin(DjangoUserAdmin):
         return False
 
 
+class DataPolicyInline(admin.StackedInline):
+    """What a clinic without rules of its own does: the defaults."""
+
+    model = DataPolicy
+    can_delete = False
+
+
 @admin.register(Clinic)
 class ClinicAdmin(admin.ModelAdmin):
     list_display = ("name", "code", "time_zone", "max_wait_minutes", "show_unread_results", "privacy_contact")
     search_fields = ("name", "code")
+
+    def get_inlines(self, request: HttpRequest, obj: Clinic | None = None) -> Any:
+        return [DataPolicyInline] if obj is not None else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from patients.history import History
-from patients.models import PatientIdentifier, User
+from patients.models import Consent, PatientIdentifier, User
 
 #: The doctor's and the model's words about a patient: that they changed is told, what they said is not.
 CLINICAL = frozenset(
@@ -90,6 +90,8 @@ def _what(version: Any) -> str:
     model = version.pgh_tracked_model
     if model is PatientIdentifier:
         return f"Number {version.system} {version.value}"
+    if model is Consent:
+        return f"Consent to {version.get_purpose_display().lower()} ({version.get_decision_display().lower()})"
     return _WHAT.get(model._meta.model_name, model._meta.verbose_name.capitalize())
 
 

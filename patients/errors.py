@@ -53,6 +53,22 @@ CODES: dict[str, ErrorCode] = {
     "patient_signed": ErrorCode(
         409, "Report signed", "A signed report names this patient, so name, birth and sex can no longer be changed."
     ),
+    # what the patient agreed to
+    "care_not_agreed": ErrorCode(
+        409,
+        "No consent to care",
+        "No film is taken in: the patient's consent to care is not recorded, or was refused. Record it on the "
+        "patient's page first.",
+    ),
+    "ai_not_agreed": ErrorCode(409, "No model answer", "No model answer: the patient did not agree to AI assistance."),
+    "consent_changed": ErrorCode(
+        409, "Consent changed", "A patient withdrew consent meanwhile. Nothing was written; begin again."
+    ),
+    "film_expired": ErrorCode(
+        410,
+        "Film expired",
+        "The picture is no longer kept: it expired on {date}, by the rule “{rule}”. Results and reports are kept.",
+    ),
     # uploads, before the picture is looked at
     "file_missing": ErrorCode(400, "No image", "No image was sent. Choose a file and try again."),
     "file_too_large": ErrorCode(413, "File too large", "The file is {size} MB; the limit is {limit} MB."),

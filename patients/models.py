@@ -21,7 +21,24 @@ from django.db.models.functions import Upper
 from django.utils import timezone
 
 from patients.history import tracked
+from patients.privacy import Consent, DataPolicy, LegalHold
 from patients.querysets import AuditEventQuerySet, ClinicQuerySet, PatientQuerySet
+
+__all__ = [
+    "AuditEvent",
+    "AuditSeal",
+    "BreakGlass",
+    "Clinic",
+    "Consent",
+    "DataPolicy",
+    "LegalHold",
+    "Membership",
+    "Patient",
+    "PatientIdentifier",
+    "Purpose",
+    "Role",
+    "User",
+]
 
 
 class Role(models.TextChoices):
@@ -264,6 +281,7 @@ class Purpose(models.TextChoices):
     OPERATIONS = "HOPERAT", "Running the clinic"
     SYSTEM = "HSYSADMIN", "Running the system"
     PATIENT_REQUEST = "PATRQT", "At the patient's request"
+    RESEARCH = "HRESCH", "Research, training of models"
 
 
 class AuditEvent(models.Model):

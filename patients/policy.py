@@ -37,6 +37,9 @@ class Action(StrEnum):
     PATIENT_CREATE = "patient.create"
     PATIENT_VIEW = "patient.view"
     PATIENT_EDIT = "patient.edit"
+    CONSENT_RECORD = "consent.record"
+    RETENTION_VIEW = "retention.view"
+    LEGAL_HOLD = "legal_hold.record"
     STUDY_UPLOAD = "study.upload"
     STUDY_STATUS = "study.status"
     STUDY_MOVE_REQUEST = "study.move_request"
@@ -80,6 +83,9 @@ MATRIX: dict[Action, dict[str, Reach]] = {
     Action.PATIENT_CREATE: _clinic(OPERATOR, RADIOGRAPHER, CLIENT),
     Action.PATIENT_VIEW: _clinic(OPERATOR, RADIOGRAPHER, RADIOLOGIST) | {DOCTOR: Reach.ASSIGNED, CLIENT: Reach.OWN},
     Action.PATIENT_EDIT: _clinic(OPERATOR, RADIOGRAPHER),
+    Action.CONSENT_RECORD: _clinic(OPERATOR, RADIOGRAPHER),
+    Action.RETENTION_VIEW: _clinic(CLINIC_ADMIN),
+    Action.LEGAL_HOLD: _clinic(CLINIC_ADMIN),
     Action.STUDY_UPLOAD: _clinic(OPERATOR, RADIOGRAPHER, RADIOLOGIST, CLIENT),
     Action.STUDY_STATUS: _clinic(OPERATOR, RADIOGRAPHER, RADIOLOGIST, CLINIC_ADMIN)
     | {DOCTOR: Reach.ASSIGNED, CLIENT: Reach.OWN},

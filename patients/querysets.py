@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 
 from patients import access
 from patients.access import Action, Reach
@@ -44,6 +46,32 @@ def patient_scope(user: User, patient: str = "") -> Q:
 class PatientQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         return self.filter(patient_scope(user))
+
+
+def consent_permits(purpose: str, patient: str = "", *, unless_denied: bool = False) -> Exact:
+    """Condition on rows (`patient` is the lookup path to the patient, empty for the patient itself): may data be used
+    for this purpose of `Consent.Purpose`? The newest decision says so; without one the clinic's rule, which never
+    implies training. With `unless_denied` only a recorded denial forbids."""
+    from patients.privacy import NOT_IMPLIED, Consent
+
+    prefix = f"{patient}__" if patient else ""
+    newest = Consent.objects.filter(patient=OuterRef(f"{prefix}pk"), purpose=purpose).order_by(
+        "-given_on", "-recorded_at"
+    )
+    permit, deny = Value(Consent.Decision.PERMIT.value), Value(Consent.Decision.DENY.value)
+    implied: Case | Value = deny
+    if unless_denied:
+        implied = permit
+    elif purpose in NOT_IMPLIED:
+        rules = {f"{prefix}clinic__data_policy__implied_consent__in": NOT_IMPLIED[purpose]}
+        implied = Case(When(**rules, then=deny), default=permit)
+    return Exact(Coalesce(Subquery(newest.values("decision")[:1]), implied), permit)
+
+
+class ConsentQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of the patients whom the user may see."""
+        return self.filter(patient_scope(user, "patient"))
 
 
 class AuditEventQuerySet(models.QuerySet):

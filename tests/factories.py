@@ -25,6 +25,7 @@ from diagnosis.models import (
     AlertMail,
     CriticalAlert,
     Discordance,
+    FilmExpiry,
     Finding,
     Job,
     ModelChange,
@@ -39,7 +40,17 @@ from diagnosis.models import (
     ThresholdChange,
 )
 from diagnosis.services.reading import reading_place
-from patients.models import BreakGlass, Clinic, Membership, Patient, PatientIdentifier, User
+from patients.models import (
+    BreakGlass,
+    Clinic,
+    Consent,
+    DataPolicy,
+    LegalHold,
+    Membership,
+    Patient,
+    PatientIdentifier,
+    User,
+)
 from patients.policy import Scope
 from patients.text import search_name
 
@@ -115,6 +126,33 @@ def patient_make(clinic: Clinic, name: str = "", *, mrn: str = "", **fields: Any
 
 def identifier_make(patient: Patient, value: str, system: str = "MRN") -> PatientIdentifier:
     return PatientIdentifier.objects.create(patient=patient, clinic=patient.clinic, system=system, value=value)
+
+
+def consent_make(patient: Patient, purpose: str, decision: str = "permit", **fields: Any) -> Consent:
+    """A decision of today in writing, recorded by an operator of the clinic."""
+    if "recorded_by" not in fields:
+        fields["recorded_by"] = user_make("operator", patient.clinic)
+    values = {
+        "given_on": patient.clinic.today,
+        "given_how": "written",
+        "text_version": "2026-1",
+        "clinic": patient.clinic,
+    }
+    return Consent.objects.create(patient=patient, purpose=purpose, decision=decision, **(values | fields))
+
+
+def legal_hold_make(patient: Patient, recorded_by: User) -> LegalHold:
+    return LegalHold.objects.create(
+        patient=patient, clinic=patient.clinic, holds=True, reason="A claim is open", recorded_by=recorded_by
+    )
+
+
+def expiry_make(radiograph: Radiograph) -> FilmExpiry:
+    return FilmExpiry.objects.create(radiograph=radiograph, rule="kept 10 years", size=radiograph.size)
+
+
+def data_policy_make(clinic: Clinic, **rules: Any) -> DataPolicy:
+    return DataPolicy.objects.create(clinic=clinic, **rules)
 
 
 def study_make(patient: Patient, **fields: Any) -> Study:

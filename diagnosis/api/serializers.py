@@ -5,6 +5,7 @@ May import: DRF, `diagnosis.models`, `diagnosis.selectors`, `diagnosis.monitorin
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
@@ -174,6 +175,8 @@ class RadiographSerializer(RadiographBriefSerializer):
     height = serializers.IntegerField()
     size = serializers.IntegerField()
     quality = serializers.JSONField()
+    ai_permitted = serializers.BooleanField(help_text="does the patient agree that a model reads the film?")
+    expired_at = serializers.SerializerMethodField()
     predictions = PredictionSerializer(source="shown_predictions", many=True)
     results_hidden = serializers.SerializerMethodField()
     image = serializers.SerializerMethodField()
@@ -182,6 +185,12 @@ class RadiographSerializer(RadiographBriefSerializer):
     def get_results_hidden(self, radiograph: Radiograph) -> dict[str, str] | None:
         reason = selectors.results_hidden_reason(radiograph)
         return {"reason": reason, "message": selectors.RESULTS_HIDDEN[reason]} if reason else None
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_expired_at(self, radiograph: Radiograph) -> datetime | None:
+        """When the picture went by the clinic's rule; null while it is kept."""
+        expiry = getattr(radiograph, "expiry", None)
+        return expiry.expired_at if expiry else None
 
     def get_image(self, radiograph: Radiograph) -> str | None:
         if not (radiograph.image_visible and radiograph.display_key):

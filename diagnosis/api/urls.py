@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from diagnosis.api.alerts import CriticalAlertViewSet
+from diagnosis.api.consents import ConsentsView
 from diagnosis.api.reads import HistoryView, ModelVersionViewSet, PredictionMapView, RadiographImageView, StatusView
 from diagnosis.api.reports import FirstImpressionView, ReportViewSet
 from diagnosis.api.views import JobViewSet, PredictionViewSet, RadiographViewSet, StudyViewSet
@@ -14,6 +15,7 @@ LIST, ONE = {"get": "list"}, {"get": "retrieve"}
 
 urlpatterns = [
     path("patients/<str:id>/history/", HistoryView.as_view(), name="patient-history"),
+    path("patients/<str:id>/consents/", ConsentsView.as_view(), name="patient-consents"),
     path("studies/", StudyViewSet.as_view(LIST | {"post": "create"}), name="study-list"),
     path("studies/<str:id>/", StudyViewSet.as_view(ONE), name="study"),
     path("studies/<str:id>/radiographs/", StudyViewSet.as_view({"post": "radiographs"}), name="study-radiographs"),

@@ -10,8 +10,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0015_numbers'),
-        ('patients', '0009_reading_room'),
+        ('diagnosis', '0016_film_expiry'),
+        ('patients', '0011_consent'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

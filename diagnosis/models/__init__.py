@@ -6,6 +6,7 @@ May import: Django, `patients.models`, `diagnosis.querysets`, `.phrases`.
 from diagnosis.models.alert import AlertMail, CriticalAlert
 from diagnosis.models.discordance import Discordance
 from diagnosis.models.drift import Distribution
+from diagnosis.models.expiry import FilmExpiry
 from diagnosis.models.job import Job
 from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
@@ -22,6 +23,7 @@ __all__ = [
     "CriticalAlert",
     "Discordance",
     "Distribution",
+    "FilmExpiry",
     "Finding",
     "FirstImpression",
     "Job",

@@ -22,6 +22,7 @@ from structlog.contextvars import bound_contextvars
 from diagnosis import storage
 from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction
 from diagnosis.services import queue
+from diagnosis.services.consent import NOT_AGREED, jobs_permitted
 from diagnosis.services.model_files import model_folder, same_numbers
 from diagnosis.services.pauses import LONGEST_SECONDS, Pauses
 from diagnosis.services.presence import Presence
@@ -172,10 +173,15 @@ def _say_unable(error: Exception, *, shadow: bool = False) -> None:
 
 
 def _read_inputs(jobs: Sequence[Job], predictor: Predictor) -> dict[Job, ModelInput]:
-    """The input of each job, in order. One that is gone or damaged fails its own job only."""
+    """The input of each job, in order. One that is gone or damaged fails its own job only, as one of a patient who does
+    not agree to it any more."""
     recipe = predictor.card.preprocessing
     inputs: dict[Job, ModelInput] = {}
+    permitted = jobs_permitted(jobs)
     for job in jobs:
+        if job.pk not in permitted:
+            _fail(job, NOT_AGREED)
+            continue
         try:
             value = storage.input_read(job.radiograph.sha256, recipe.id)
             if value.array.shape != (*recipe.size, 1) or not np.isfinite(value.array).all():
@@ -209,6 +215,9 @@ def _write_back(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: d
 
 def _result_store(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: dict[str, float]) -> None:
     """Maps first, rows second, all rows or none. Raises StaleFenceError and IntegrityError."""
+    if not jobs_permitted([job]):
+        _fail(job, NOT_AGREED)
+        return
     model, card = _model([job]), predictor.card
     findings = interpret(outcome.probabilities, card, _operating_points(job))
     map_key = storage.maps_write(outcome.image_sha256, model.pk, card.label_keys, outcome.maps)

@@ -23,9 +23,11 @@ from django.utils import timezone
 import diagnosis.errors  # noqa: F401  joins the image codes to the table
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, Study, UploadKey
+from diagnosis.services.consent import ai_permitted, care_require
 from diagnosis.services.identity import patient_check
 from diagnosis.services.queue import DATABASE_AWAY, hint_publish
 from diagnosis.services.reading import reading_open
+from diagnosis.services.retention import expired_refuse
 from mlcore.contracts import HeaderFacts, ImageRefusedError
 from mlcore.header import inspect_header
 from patients import access
@@ -165,6 +167,7 @@ def _doctor(doctor: User | None, clinic: Clinic) -> User | None:
 def _film_take(
     user: User, study: Study, upload: Upload | None, view: str, key: str, declared_sha256: str
 ) -> IntakeResult:
+    care_require(study.patient, study.urgency)
     if upload is None:
         raise ApplicationError("file_missing")
     if declared_sha256 and declared_sha256.strip().lower() != upload.sha256:
@@ -268,12 +271,14 @@ def _known_bytes(film: _Film) -> Radiograph | None:
     if own is None:
         log.warning("bytes of radiograph %s were sent for another patient", same[0].pk)
         raise ApplicationError("image_under_other_patient")
+    expired_refuse(own)
     return own
 
 
 def _film_add(film: _Film) -> Radiograph:
     study, upload, facts = film.study, film.upload, film.facts
     _refuse_conflicts(study, facts)
+    lock_wait(f"bytes {upload.sha256}")  # whoever removes expired files with the same bytes waits, or is done
     storage.original_store(Path(upload.temporary_file_path()), upload.sha256)
     if study._state.adding:
         study.acquired_at = _moment(facts.acquired_at, study.clinic)
@@ -295,11 +300,16 @@ def _film_add(film: _Film) -> Radiograph:
     Job.objects.create(
         radiograph=radiograph,
         kind=Job.Kind.PREPARE,
-        model_version=ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first(),
+        model_version=_model_for(study.patient),
         priority=PRIORITY[study.urgency],
     )
     reading_open(radiograph)
     return radiograph
+
+
+def _model_for(patient: Patient) -> ModelVersion | None:
+    """The model whose input is prepared: none where the patient does not agree to AI assistance."""
+    return ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first() if ai_permitted(patient) else None
 
 
 def _refuse_conflicts(study: Study, facts: HeaderFacts) -> None:

@@ -19,6 +19,7 @@ from django.db import transaction
 from diagnosis import scanner, storage
 from diagnosis.models import Job, ModelVersion, Radiograph
 from diagnosis.services import queue
+from diagnosis.services.consent import ai_permitted
 from mlcore.card import card_from_json
 from mlcore.contracts import DecodedImage, FilmWarning, ImageRefusedError, InfrastructureError, ModelIntegrityError
 from mlcore.decode import decode
@@ -106,7 +107,7 @@ def _prepare(job: Job) -> _Prepared:
         with prepared.timings.step("reading"):
             prepared.reading_key = storage.reading_write(sha256, reading_png(image.stored))
             prepared.reading = reading_facts(image)
-    if job.model_version is not None:
+    if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
         with prepared.timings.step("preprocess"):
             recipe = card_from_json(job.model_version.card).preprocessing
             storage.input_write(model_input(image, recipe, sha256))
@@ -142,9 +143,13 @@ def _commit(job: Job, prepared: _Prepared) -> None:
     with transaction.atomic():
         queue.job_finish(job, timings_ms=prepared.timings.ms)
         _film_move(job.radiograph, prepared)
-        queued = not prepared.code and job.model_version is not None and _infer_queue(job, job.model_version)
-        for model in prepared.shadows:
-            _infer_queue(job, model, shadow=True)
+        queued = False
+        if job.model_version is not None and not ai_permitted(job.radiograph.study.patient):
+            _model_forget(job)
+        elif not prepared.code and job.model_version is not None:
+            queued = _infer_queue(job, job.model_version)
+            for model in prepared.shadows:
+                _infer_queue(job, model, shadow=True)
         queue.job_record(job, outcome=prepared.code or "ok")
     if queued:
         queue.hint_publish(Job.Kind.INFER)
@@ -168,6 +173,14 @@ def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
     if prepared.reading_key:
         older = Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.READY, reading_key="")
         older.update(reading_key=prepared.reading_key, reading=prepared.reading)
+
+
+def _model_forget(job: Job) -> None:
+    """No model was asked, for the patient does not agree: should that change, the sweeper finds the film by this. Of a
+    film that was prepared without a model before there is such a job already."""
+    prepared = Job.objects.filter(radiograph=job.radiograph_id, kind=Job.Kind.PREPARE, model_version=None)
+    if not prepared.exists():
+        Job.objects.filter(pk=job.pk).update(model_version=None)
 
 
 def _infer_queue(job: Job, model: ModelVersion, *, shadow: bool = False) -> bool:

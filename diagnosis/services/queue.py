@@ -25,8 +25,9 @@ from django.db.models.functions import Now
 from kombu import Connection
 from structlog.contextvars import bound_contextvars
 
-from diagnosis.models import Job, Tally
+from diagnosis.models import FilmExpiry, Job, Tally
 from diagnosis.models.job import MAX_ATTEMPTS, states_before
+from diagnosis.services.consent import NOT_AGREED, ai_permitted
 from diagnosis.services.presence import tally_add
 from patients import access
 from patients.access import Action
@@ -212,7 +213,8 @@ def _held(jobs: Sequence[Job]) -> QuerySet[Job]:
 
 
 def job_retry(*, user: User, job: Job) -> Job:
-    """failed or cancelled → queued with fresh attempts. Raises `permission_denied` and `job_not_retriable`.
+    """failed or cancelled → queued with fresh attempts. Raises `permission_denied`, `job_not_retriable`, and
+    `ai_not_agreed` where the patient does not agree that a model reads the film.
 
     Where the model's input is what was damaged, the film is prepared again from its original instead: the failed job
     is cancelled, and prepare queues a new one. Gives the job that waits now.
@@ -224,6 +226,10 @@ def job_retry(*, user: User, job: Job) -> Job:
     try:
         with transaction.atomic():
             _staff_move(user, job, changes, verb="retry", refusal="job_not_retriable")
+            if FilmExpiry.objects.filter(radiograph=job.radiograph_id).exists():
+                raise ApplicationError("job_not_retriable")
+            if job.kind == Job.Kind.INFER and not ai_permitted(job.radiograph.study.patient):
+                raise ApplicationError(NOT_AGREED)
             if begin_again:
                 Job.objects.filter(pk=begin_again.pk).update(**fresh)
     except IntegrityError as error:  # another job does the same work already

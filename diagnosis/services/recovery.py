@@ -30,6 +30,8 @@ from diagnosis.services.queue import DATABASE_AWAY, hints_top_up, running_return
 from diagnosis.services.reading import readings_replace, readings_silence
 from patients.emergency import break_glass_mails_send
 from patients.locks import lock_try
+from patients.models import Consent
+from patients.querysets import consent_permits
 from patients.sealing import audit_keep_sealed
 
 log = logging.getLogger("diagnosis.recovery")
@@ -115,13 +117,17 @@ def _expired_return() -> int:
 
 
 def _missing_queue() -> int:
-    """Ready films that no model was asked about, because none was active: prepared for the active one now."""
+    """Ready films that no model was asked about, because none was active or the patient did not agree to it then:
+    prepared for the active one now."""
     model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
     if model is None:
         return 0
     asked = Job.objects.filter(radiograph=OuterRef("pk"), shadow=False)
     films = Radiograph.objects.filter(
-        ~Exists(asked.filter(Q(kind=Job.Kind.INFER) | Q(model_version=model))), state=Radiograph.State.READY
+        ~Exists(asked.filter(Q(kind=Job.Kind.INFER) | Q(model_version=model))),
+        Q(consent_permits(Consent.Purpose.AI_ASSISTANCE, "study__patient")),
+        state=Radiograph.State.READY,
+        expiry__isnull=True,
     ).order_by("created_at")
     jobs = Job.objects.bulk_create(
         Job(radiograph=film, kind=Job.Kind.PREPARE, model_version=model, priority=PRIORITY[film.study.urgency])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph
@@ -39,7 +40,18 @@ class Fault:
 
 
 def films_count() -> int:
-    return Radiograph.objects.count()
+    """Films that have files: those whose picture expired have none."""
+    return Radiograph.objects.filter(expiry__isnull=True).count()
+
+
+def films_expired_verify() -> list[Fault]:
+    """Films whose picture expired, and that have files all the same: after a restore, or a removal that was cut off."""
+    shared = Radiograph.objects.filter(sha256=OuterRef("sha256"), expiry__isnull=True)
+    films = Radiograph.objects.filter(~Exists(shared), expiry__isnull=False).order_by("created_at", "id")
+    problem = "still there; `manage.py retention --apply --yes` removes them"
+    return [
+        Fault("files", f"expired radiograph {film.pk}", problem) for film in films if storage.film_size(film.sha256)
+    ]
 
 
 def films_verify() -> Iterator[list[Fault]]:
@@ -48,7 +60,7 @@ def films_verify() -> Iterator[list[Fault]]:
 
     Raises `storage_unavailable` where the disk is away as a whole.
     """
-    films = Radiograph.objects.order_by("created_at", "id")
+    films = Radiograph.objects.filter(expiry__isnull=True).order_by("created_at", "id")
     for film in films.prefetch_related("predictions", "jobs__model_version").iterator(chunk_size=_CHUNK):
         yield list(_film_faults(film))
 

@@ -26,8 +26,10 @@ from diagnosis.views.follow_up import alerts_context
 from patients import access
 from patients.access import Action
 from patients.audit import audit_list, audit_record
+from patients.consent_forms import ConsentForm
+from patients.consents import consents_read
 from patients.errors import ApplicationError
-from patients.models import Clinic, User
+from patients.models import Clinic, Patient, User
 from patients.selectors import patient_read
 
 PAGE_SIZE = 30
@@ -113,21 +115,32 @@ def _study_audit(user: User, study: Study) -> None:
 @require_safe
 def patient_detail(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     """Who the patient is, their studies, and each finding over time."""
-    patient = patient_read(user=request.user, patient_id=patient_id)
+    return patient_page(request, patient_read(user=request.user, patient_id=patient_id))
+
+
+def patient_page(request: HttpRequest, patient: Patient, consent_form: ConsentForm | None = None) -> HttpResponse:
+    """The page of a patient who was found; with a form of consent that was refused, if there is one."""
     audit_record(user=request.user, verb="read", target=patient, clinic=patient.clinic, patient=patient)
+    if consent_form is None and access.can_at(request.user, Action.CONSENT_RECORD, patient.clinic):
+        consent_form = ConsentForm(today=patient.clinic.today)
+    standings, decisions = consents_read(user=request.user, patient=patient)
     studies = list(selectors.studies_read(request.user).filter(patient=patient)[:100])
     films_judge(request.user, [film for study in studies for film in study.films])
     charts = history_charts(selectors.patient_history(user=request.user, patient=patient))
     quiet = [chart for chart in charts if chart.is_quiet] if len(charts) > FEW_FINDINGS else []
     context: dict[str, Any] = {
         "patient": patient,
+        "standings": standings,
+        "decisions": decisions,
+        "consent_form": consent_form,
         "studies": studies,
         "charts": [chart for chart in charts if chart not in quiet],
         "quiet_charts": quiet,
         "may_send": access.can_at(request.user, Action.STUDY_UPLOAD, patient.clinic),
         "may_edit": access.can_at(request.user, Action.PATIENT_EDIT, patient.clinic),
     }
-    return render(request, "diagnosis/patient_detail.html", context)
+    status = 400 if consent_form is not None and consent_form.errors else 200
+    return render(request, "diagnosis/patient_detail.html", context, status=status)
 
 
 @require_POST

@@ -14,22 +14,24 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from diagnosis.models import CriticalAlert, Discordance, Radiograph, Report, ReportedFinding, Study
+from diagnosis.models import CriticalAlert, Discordance, FilmExpiry, Radiograph, Report, ReportedFinding, Study
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
 from patients.changes import Change, changes_read
 from patients.errors import ApplicationError
-from patients.models import Clinic, Patient, PatientIdentifier, Purpose, User
+from patients.models import Clinic, Consent, LegalHold, Patient, PatientIdentifier, Purpose, User
 
 
 @require_safe
 def patient_history(request: HttpRequest, patient_id: UUID) -> HttpResponse:
-    """What was changed in a patient's record and numbers."""
+    """What was changed in a patient's record, numbers and consent."""
     patient = _found(request.user, Patient, patient_id)
     changes = changes_read(
         Patient.pgh_event_model.objects.filter(pgh_obj=patient),
         PatientIdentifier.pgh_event_model.objects.filter(patient=patient),
+        Consent.pgh_event_model.objects.filter(patient=patient),
+        LegalHold.pgh_event_model.objects.filter(patient=patient),
     )
     studies = Study.objects.visible_to(request.user).filter(patient=patient)
     return _page(request, patient, patient, changes, {"studies": studies})
@@ -42,6 +44,7 @@ def study_history(request: HttpRequest, study_id: UUID) -> HttpResponse:
     changes = changes_read(
         Study.pgh_event_model.objects.filter(pgh_obj=study),
         Radiograph.pgh_event_model.objects.filter(study=study),
+        FilmExpiry.pgh_event_model.objects.filter(radiograph__study=study),
         Report.pgh_event_model.objects.filter(study=study),
         ReportedFinding.pgh_event_model.objects.filter(report__study=study),
         CriticalAlert.pgh_event_model.objects.filter(study=study),

@@ -19,6 +19,7 @@ from PIL import Image
 
 from diagnosis import storage
 from diagnosis.models import Prediction, Radiograph
+from diagnosis.services.retention import expired_refuse
 from mlcore.contracts import DecodedImage, HeaderFacts
 from mlcore.display import overlay_png
 from mlcore.explain import finding_map
@@ -81,11 +82,12 @@ def _picture(request: HttpRequest, film: Radiograph, key: str) -> HttpResponse:
 
 
 def _film(user: User, radiograph_id: UUID) -> Radiograph:
-    """The film, when its pixels may be seen: out of scope is 404, in scope but forbidden 403."""
+    """The film, when its pixels may be seen: out of scope is 404, in scope but forbidden 403, no longer kept 410."""
     films = Radiograph.objects.select_related("clinic", "study__patient")
     film = access.get_visible(films, user, pk=radiograph_id)
     if not Radiograph.objects.image_visible_to(user).filter(pk=film.pk).exists():
         raise ApplicationError("permission_denied")
+    expired_refuse(film)
     return film
 
 

@@ -34,7 +34,8 @@ CHESTXRAY14_SHARES = {"val": 0.125}
 OLDEST = 110
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".dcm", ".dicom")
 
-_MANIFEST = ("file", "label", "split", "group_id", "source_dataset", "source_repo", "sha256")
+#: What every row of a manifest says; labels, patient_id_known, age, sex and view may stand beside it.
+MANIFEST = ("file", "label", "split", "group_id", "source_dataset", "source_repo", "sha256")
 _DATA_ENTRY = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "View Position")
 _SPLIT_FOLDERS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -52,7 +53,7 @@ def read_manifest(data: Path) -> list[Film]:
     manifest = data / "manifest.csv"
     if not manifest.is_file():
         raise TrainingError(f"No manifest.csv in {data}. Give the folder of the films with --data.")
-    return [_manifest_film(data, row, f"{manifest}, row {number}") for number, row in _rows(manifest, _MANIFEST)]
+    return [_manifest_film(data, row, f"{manifest}, row {number}") for number, row in _rows(manifest, MANIFEST)]
 
 
 def read_chestxray14(data: Path) -> list[Film]:
@@ -227,7 +228,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _manifest_film(data: Path, row: dict[str, str], where: str) -> Film:
-    for name in _MANIFEST:
+    for name in MANIFEST:
         if not row[name]:
             raise TrainingError(f"{where}: {name} is empty. Fill it in or take the row out.")
     if row["split"] not in SPLITS:
@@ -260,7 +261,7 @@ def _chestxray14_film(row: dict[str, str], path: Path, split: str, where: str) -
     sex = row.get("Patient Gender") or row.get("Patient Sex")  # the name differs between the published versions
     return Film(
         path=path,
-        label=_class_of(findings),
+        label=class_of(findings),
         split=split,
         group=f"nih-{int(row['Patient ID']):08d}",
         source=_NIH,
@@ -273,7 +274,7 @@ def _chestxray14_film(row: dict[str, str], path: Path, split: str, where: str) -
     )
 
 
-def _class_of(findings: frozenset[str]) -> str:
+def class_of(findings: frozenset[str]) -> str:
     """The one class of a film with any number of findings; effusion only if it is alone."""
     if not findings:
         return "normal"

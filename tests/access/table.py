@@ -43,6 +43,7 @@ POST  /patients/new/                                            302  302  302  4
 GET   /patients/<uuid:patient_id>/                              302  200  200  200  404  200  404  404  404  200
 GET   /patients/<uuid:patient_id>/edit/                         302  200  200  403  404  403  404  404  404  403
 POST  /patients/<uuid:patient_id>/edit/                         302  302  302  403  404  403  404  404  404  403
+POST  /patients/<uuid:patient_id>/consents/                     302  302  302  403  404  403  404  404  404  403
 POST  /patients/<uuid:patient_id>/identifiers/                  302  302  302  403  404  403  404  404  404  403
 POST  /patients/<uuid:patient_id>/identifiers/<int:identifier_id>/remove/ 302 302 302 403 404 403 404 404 404 403
 GET   /emergency/                                               302  403  403  200  403  403  403  200  403  403
@@ -97,6 +98,7 @@ GET   /audit/patients/<uuid:patient_id>/print/                  302  403  403  4
 GET   /audit/patients/<uuid:patient_id>/csv/                    302  403  403  403  404  403  200  404  404  403
 GET   /audit/patients/<uuid:patient_id>/history/                302  403  403  200  404  200  200  404  404  403
 GET   /audit/studies/<uuid:study_id>/history/                   302  403  403  200  404  200  200  404  404  403
+GET   /retention/                                               302  403  403  403  403  403  200  403  403  403
 GET   /status/                                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/                                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/<uuid:model_id>/                                  302  200  200  200  200  200  200  200  200  200
@@ -124,6 +126,8 @@ POST  /api/v1/patients/matches/                                 401  200  200  4
 GET   /api/v1/patients/<str:id>/                                401  200  200  200  404  200  404  404  404  200
 PATCH /api/v1/patients/<str:id>/                                401  200  200  403  404  403  404  404  404  403
 POST  /api/v1/patients/<str:id>/identifiers/                    401  201  201  403  404  403  404  404  404  403
+GET   /api/v1/patients/<str:id>/consents/                       401  200  200  200  404  200  404  404  404  200
+POST  /api/v1/patients/<str:id>/consents/                       401  201  201  403  404  403  404  404  404  403
 GET   /api/v1/patients/<str:id>/history/                        401  200  200  200  404  200  404  404  404  200
 GET   /api/v1/studies/                                          401  200  200  200  200  200  200  200  200  200
 POST  /api/v1/studies/                                          401  201  201  201  403  403  403  403  404  201

@@ -20,6 +20,9 @@ TABLE = """
 patient.create          c    c    -    -    -    c    -
 patient.view            c    c    c    a    -    o    -
 patient.edit            c    c    -    -    -    -    -
+consent.record          c    c    -    -    -    -    -
+retention.view          -    -    -    -    c    -    -
+legal_hold.record       -    -    -    -    c    -    -
 study.upload            c    c    c    -    -    c    -
 study.status            c    c    c    a    c    o    -
 study.move_request      -    c    -    -    -    -    -

@@ -14,6 +14,7 @@ from diagnosis.models import (
     AlertMail,
     CriticalAlert,
     Discordance,
+    FilmExpiry,
     Finding,
     FirstImpression,
     Job,
@@ -28,7 +29,7 @@ from diagnosis.models import (
 )
 from patients import access
 from patients import querysets as patients_querysets
-from patients.models import Clinic, Patient, PatientIdentifier
+from patients.models import Clinic, Consent, LegalHold, Patient, PatientIdentifier
 from tests.access import table
 from tests.access.table import Row, rows
 from tests.access.test_matrix import _films_lie_in_their_place, ask, db, undone, world  # noqa: F401  fixtures among it
@@ -48,6 +49,9 @@ PHONE, QUESTION, NUMBER = "0999-123-456", "Is it the far lung?", "FAR-0815"
 TO_CLINIC = {
     Patient: "clinic",
     PatientIdentifier: "clinic",
+    Consent: "clinic",
+    LegalHold: "clinic",
+    FilmExpiry: "radiograph__clinic",
     Study: "clinic",
     Radiograph: "clinic",
     Job: "radiograph__clinic",

@@ -28,6 +28,7 @@ from tests.films import synthetic_film
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 FILM = as_png(synthetic_film(seed=7))
+CONSENT = {"given_on": "2026-01-05", "given_how": "written", "text_version": "1"}
 OWN_NAME, FOREIGN_NAME = "Owenia Ownperson", "Farida Farperson"
 #: A version on trial has read every film, and says this of every label.
 TRIAL_NAME, TRIAL_NUMBER = "trial-reader", 0.4242
@@ -42,6 +43,7 @@ class Side:
         self.patient = factories.patient_make(
             clinic, name, mrn="7001", abha_number=f"abha {clinic.code}", birth_year=1961, created_by=sender
         )
+        factories.consent_make(self.patient, "ai_assistance", recorded_by=sender)
         self.use = factories.break_glass_make(opener, clinic, over=True)
         self.person, self.program = factories.user_make("operator", clinic), factories.client_make(clinic)
         self.model = factories.model_version_make()
@@ -236,6 +238,7 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
         | {"proposal": str(side.proposal.pk), "decision": "approve"},
         "POST /models/<uuid:model_id>/thresholds/restore/": own_point,
         "POST /patients/<uuid:patient_id>/edit/": same_person,
+        "POST /patients/<uuid:patient_id>/consents/": CONSENT | {"training": "permit"},
         "POST /patients/<uuid:patient_id>/identifiers/": {"system": "DICOM", "value": "new-1"},
     }.get(f"{method} {route}")
 
@@ -248,6 +251,7 @@ def api_body(method: str, route: str, side: Side) -> dict[str, Any] | None:
         "POST patients/matches/": person,
         "PATCH patients/<str:id>/": {"phone": "12345"},
         "POST patients/<str:id>/identifiers/": {"system": "DICOM", "value": "new-1"},
+        "POST patients/<str:id>/consents/": CONSENT | {"purpose": "training", "decision": "permit"},
         "POST reports/": {"study": str(side.unsigned.pk)},
         "PATCH reports/<str:id>/": {"impression": "Nothing to see."},
         "POST reports/<str:id>/decide/": {"label": "pneumonia", "verdict": "accepted"},

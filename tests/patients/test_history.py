@@ -129,6 +129,10 @@ def test_not_even_the_owner_rewrites_a_history(patient, user_for, statement):
     factories.predicted_film_make(study)
     factories.reading_make(study)
     factories.decision_make(factories.report_make(study, user_for("radiologist"), "draft"), "effusion")
+    factories.consent_make(patient, "training")
+    factories.data_policy_make(patient.clinic)
+    factories.legal_hold_make(patient, user_for("radiologist"))
+    factories.expiry_make(study.radiographs.get())
     for history in HISTORIES:
         assert history.objects.exists(), history
         with pytest.raises(DatabaseError, match=r"append-only|Cannot (update|delete)"), transaction.atomic():

@@ -15,17 +15,18 @@ from django.utils import timezone
 
 from cxrsite.checks import row_security_binds_us
 from cxrsite.database import as_owner
-from diagnosis.models import Finding, Job, Prediction, Radiograph, Reading, Report, Study
+from diagnosis.models import FilmExpiry, Finding, Job, Prediction, Radiograph, Reading, Report, Study
 from diagnosis.row_security import APPEND_ONLY, EXEMPT, RULES
 from patients.actor import NOBODY, SYSTEM, acting_as, administrator, person
 from patients.audit import audit_record
-from patients.models import AuditEvent, AuditSeal, Patient, PatientIdentifier, User
+from patients.models import AuditEvent, AuditSeal, Consent, LegalHold, Patient, PatientIdentifier, User
 from patients.row_security import holds_patient_data, rows_by_table
 from patients.selectors import patient_search
 from tests import factories
 from tests.conftest import owner_connected
 
-CLINICAL = [Patient, PatientIdentifier, Study, Radiograph, Job, Prediction, Finding, Reading, Report]
+CLINICAL = [Patient, PatientIdentifier, Consent, LegalHold, Study, Radiograph, FilmExpiry, Job, Prediction, Finding]
+CLINICAL += [Reading, Report]
 REFUSED = pytest.raises(ProgrammingError, match="row-level security")
 
 
@@ -36,6 +37,9 @@ def rows(patient, foreign_patient, user_for, other_clinic):
         study = factories.study_make(each)
         factories.predicted_film_make(study)
         factories.reading_make(study)
+        factories.consent_make(each, "care", recorded_by=author)
+        factories.legal_hold_make(each, author)
+        factories.expiry_make(study.radiographs.get())
         factories.report_make(study, author)
 
 

@@ -26,7 +26,7 @@ class Command(BaseCommand):
             films, faults = self._films()
         except ApplicationError as error:
             raise CommandError(f"The storage cannot be read ({error.code}).") from error
-        for fault in (found := verification.models_verify()):
+        for fault in (found := [*verification.films_expired_verify(), *verification.models_verify()]):
             self.stdout.write(str(fault))
         for path in verification.files_unnamed():
             self.stdout.write(f"no row names it (kept): {path}")
