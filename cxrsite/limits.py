@@ -7,10 +7,12 @@ Per token or person, per address for visitors; uploads and searches have limits 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -20,6 +22,7 @@ from cxrsite.models import RequestCount
 from patients.errors import ApplicationError
 
 WINDOW = 60  # seconds
+FORGOTTEN_AFTER = timedelta(hours=1)
 
 #: (method, name of the address) → the limit that it has besides that of whoever asks.
 OWN_LIMITS = {
@@ -51,6 +54,15 @@ def request_count(limit: str, who: object) -> None:
         count, seconds = cursor.fetchone()
     if count > settings.RATE_LIMITS[limit]:
         raise ApplicationError("rate_limited", seconds=max(1, seconds))
+
+
+@transaction.atomic
+def request_counts_forget(*, at_most: int = 1000) -> int:
+    """Delete counts of windows that were over an hour ago, a bounded number each time, and tell how many. Called by the
+    sweeper (`SWEPT_AS_WELL`); a row that is counted at this moment is left alone."""
+    over = RequestCount.objects.filter(began_at__lt=Now() - FORGOTTEN_AFTER).order_by()
+    idle = list(over.select_for_update(skip_locked=True).values_list("pk", flat=True)[:at_most])
+    return RequestCount.objects.filter(pk__in=idle).delete()[0] if idle else 0
 
 
 def visitor_count(request: HttpRequest | Request) -> None:

@@ -265,6 +265,8 @@ INFER_ENGINE = env.INFER_ENGINE
 JOB_LEASE_SECONDS = env.JOB_LEASE_SECONDS
 JOB_DEADLINE_SECONDS = 300
 SWEEP_SECONDS = env.SWEEP_SECONDS
+# What the wiring leaves lying is swept away as well, a little each time.
+SWEPT_AS_WELL = ["cxrsite.limits.request_counts_forget"]
 
 SENTRY_DSN = env.SENTRY_DSN
 METRICS_TOKEN = env.METRICS_TOKEN

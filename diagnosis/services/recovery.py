@@ -19,6 +19,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
@@ -92,6 +93,8 @@ def sweep(*, every: float = 0) -> Swept | None:
         workers_forget()
         worker_seen(name=SWEEPER, kind=Worker.Kind.SWEEPER)
     _leftovers_remove()
+    for tidy_up in settings.SWEPT_AS_WELL:
+        import_string(tidy_up)()
     for kind, count in waiting.items():
         hints_top_up(kind, count)
     audit_keep_sealed()
