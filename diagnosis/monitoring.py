@@ -88,6 +88,12 @@ def status_read() -> dict[str, Any]:
 
 
 @acting_as(SYSTEM)
+def hands_read() -> dict[str, Any]:
+    """Of the same only what moves a film: the `workers` and the virus `scanner`. One query."""
+    return {"workers": _workers_read(), "scanner": scanner.scanner_answers()}
+
+
+@acting_as(SYSTEM)
 def alerts_read(status: Mapping[str, Any] | None = None) -> list[Alert]:
     """What a person should act on now, first things first: eight queries beside those of `status`, which is read here
     unless the caller has it."""

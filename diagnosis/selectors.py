@@ -89,10 +89,13 @@ def study_read(*, user: User, study_id: object) -> Study:
     none that the user may see, and `signature` (the newest signed one, for who signed it and when, or None). Raises
     `not_found`."""
     study = access.get_visible(studies_read(user), user, pk=study_id)
-    study.signature = signatures(user, [study.pk]).get(study.pk)
-    reports = list(Report.objects.visible_to(user).filter(study=study).select_related("signed_by", "author"))
-    study.report = next((report for report in reports if report.is_signed), None)
-    study.draft = next((report for report in reports if not report.is_signed), None)
+    readable = Exists(Report.objects.visible_to(user).filter(pk=OuterRef("pk")))
+    reports = Report.objects.status_visible_to(user).filter(study=study).annotate(readable=readable)
+    reports = list(reports.select_related("signed_by", "author"))
+    signed = [report for report in reports if report.is_signed]
+    study.signature = max(signed, key=lambda report: report.signed_at, default=None)
+    study.report = next((report for report in signed if report.readable), None)
+    study.draft = next((report for report in reports if report.readable and not report.is_signed), None)
     return study
 
 
@@ -205,21 +208,25 @@ def film_progress(radiograph: Any) -> str:
 
 
 def findings_by_date(*, user: User, patient: Patient) -> list[dict[str, Any]]:
-    """Every finding of the patient that the user may see, oldest first: three queries.
+    """Every finding of the patient that the user may see, oldest first: one query.
 
     Keys: date (when the film was taken, else received), study, radiograph, prediction (ids), model {name, version,
     sha256}, report_status (`unread` where the user may see no report), label, title, probability, calibrated,
     threshold, word.
     """
-    statuses = _report_statuses(user, patient)
+    study = "prediction__radiograph__study"
+    reports = Report.objects.status_visible_to(user).filter(study=OuterRef(study)).order_by("-created_at")
     findings = (
         Finding.objects.visible_to(user)
-        .filter(prediction__radiograph__study__patient=patient)
+        .filter(**{f"{study}__patient": patient})
         .select_related("prediction__model_version", "prediction__radiograph__study")
-        .annotate(date=Coalesce("prediction__radiograph__study__acquired_at", "prediction__radiograph__created_at"))
+        .annotate(
+            date=Coalesce(f"{study}__acquired_at", "prediction__radiograph__created_at"),
+            report_status=Coalesce(Subquery(reports.values("status")[:1]), Value("unread")),
+        )
         .order_by("date", "prediction__created_at", "prediction_id", "-calibrated", "label")
     )
-    return [_history_entry(finding, statuses) for finding in findings]
+    return [_history_entry(finding) for finding in findings]
 
 
 def patient_history(*, user: User, patient: Patient) -> list[dict[str, Any]]:
@@ -240,12 +247,7 @@ def patient_history(*, user: User, patient: Patient) -> list[dict[str, Any]]:
 _POINT = ("date", "study", "radiograph", "calibrated", "threshold", "word", "report_status")
 
 
-def _report_statuses(user: User, patient: Patient) -> dict[UUID, str]:
-    reports = Report.objects.status_visible_to(user).filter(study__patient=patient).order_by("created_at")
-    return dict(reports.values_list("study_id", "status"))
-
-
-def _history_entry(finding: Any, statuses: Mapping[UUID, str]) -> dict[str, Any]:
+def _history_entry(finding: Any) -> dict[str, Any]:
     prediction = finding.prediction
     model, radiograph = prediction.model_version, prediction.radiograph
     return {
@@ -254,7 +256,7 @@ def _history_entry(finding: Any, statuses: Mapping[UUID, str]) -> dict[str, Any]
         "radiograph": radiograph.pk,
         "prediction": prediction.pk,
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "report_status": statuses.get(radiograph.study_id, "unread"),
+        "report_status": finding.report_status,
         "label": finding.label,
         "title": label_title(model, finding.label),
         "probability": finding.probability,

@@ -5,13 +5,13 @@ May import: `diagnosis.selectors`, `.monitoring`, `.triage`, `.wording`, `mlcore
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils import timezone
 
 from diagnosis import monitoring, selectors
-from diagnosis.models import Finding, Prediction, Radiograph, Study
+from diagnosis.models import Finding, Job, Prediction, Radiograph, Study
 from diagnosis.triage import foremost
 from diagnosis.wording import QueueView, film_status, headline, no_worker_sentence
 from mlcore.card import NORMAL
@@ -29,19 +29,12 @@ FEW_FINDINGS = 6
 QUEUES = (("prepare", "To be checked"), ("infer", "For the model"))
 
 
-def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
+def films_judge(films: Iterable[Radiograph], queue: QueueView | None = None) -> None:
     """Give each film (of `selectors.radiographs_read`) what the templates show: `status`, `prediction` (of
     the active model, else the newest, or None), `others`, its `findings` in reading order (of a model with many, those
     below their thresholds apart: `quiet_findings`), those with a map (`mapped`), the `headline`, and `poll_seconds`
-    while work is open.
-
-    Returns `monitoring.status_read()`, which was needed on the way, with the sentence `no_worker` and the `busy`
-    queues added.
+    while work is open. No query: who shows what keeps a film waiting has read the `queue`.
     """
-    films = list(films)
-    system = monitoring.status_read()
-    places = selectors.queue_places(job for film in films for job in film.jobs.all())
-    queue = QueueView.of(system, places)
     for film in films:
         hidden = selectors.results_hidden_reason(film)
         film.status = film_status(film, hidden=hidden, queue=queue)
@@ -52,10 +45,24 @@ def films_judge(user: User, films: Iterable[Radiograph]) -> dict[str, Any]:
         film.mapped = [finding for finding in findings if finding.label != NORMAL]
         film.headline = headline(film.prediction, findings) if film.prediction else ""
         film.poll_seconds = _poll_seconds(film) if film.status.is_open else 0
+
+
+def queue_view(films: Iterable[Radiograph], system: Mapping[str, Any] | None = None) -> QueueView:
+    """The queue as the waiting among these films see it: two queries, one where the caller has the state of the
+    `system`, none where no film waits."""
+    waiting = [job for film in films for job in film.jobs.all() if job.state == Job.State.QUEUED]
+    if not waiting:
+        return QueueView()
+    return QueueView.of(system or monitoring.hands_read(), selectors.queue_places(waiting))
+
+
+def system_view() -> dict[str, Any]:
+    """`monitoring.status_read()`, with the sentence `no_worker` and the `busy` queues added."""
+    system = monitoring.status_read()
     busy = [
         (kind, title) for kind, title in QUEUES if system["queues"][kind]["queued"] + system["queues"][kind]["running"]
     ]
-    return system | {"no_worker": no_worker_sentence(queue.alive), "busy": busy}
+    return system | {"no_worker": no_worker_sentence(QueueView.of(system, {}).alive), "busy": busy}
 
 
 def _findings_in_order(prediction: Prediction) -> list[Finding]:
@@ -85,7 +92,7 @@ def _poll_seconds(film: Radiograph) -> int:
 def films_context(user: User, study: Study, films: Iterable[Radiograph]) -> dict[str, Any]:
     """The context of films shown large: with the patient they belong to and the buttons this person has."""
     films = list(films)
-    films_judge(user, films)
+    films_judge(films, queue_view(films))
     return {
         "study": study,
         "films": films,

@@ -21,7 +21,7 @@ from diagnosis.forms import WorklistForm
 from diagnosis.models import Job, Radiograph, Study
 from diagnosis.services import queue
 from diagnosis.services.reading import RENEW_SECONDS, reading_of
-from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge
+from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge, queue_view, system_view
 from diagnosis.views.follow_up import alerts_context
 from patients import access
 from patients.access import Action
@@ -46,11 +46,13 @@ def film_list(request: HttpRequest) -> HttpResponse:
     signed = selectors.signatures(request.user, [film.study_id for film in page])
     for film in page:
         film.signature = signed.get(film.study_id)
+    system = system_view()
+    films_judge(page, queue_view(page, system))
     context = {
         "form": form,
         "filtered": any(filters.values()),
         "films": page,
-        "system": films_judge(request.user, page),
+        "system": system,
         "interval": 3 if any(film.status.is_open for film in page) else 20,
         "newest_query": _query(request, before=""),
         "older_query": _query(request, before=older) if older else "",
@@ -125,7 +127,7 @@ def patient_page(request: HttpRequest, patient: Patient, consent_form: ConsentFo
         consent_form = ConsentForm(today=patient.clinic.today)
     standings, decisions = consents_read(user=request.user, patient=patient)
     studies = list(selectors.studies_read(request.user).filter(patient=patient)[:100])
-    films_judge(request.user, [film for study in studies for film in study.films])
+    films_judge(film for study in studies for film in study.films)
     charts = history_charts(selectors.patient_history(user=request.user, patient=patient))
     quiet = [chart for chart in charts if chart.is_quiet] if len(charts) > FEW_FINDINGS else []
     context: dict[str, Any] = {

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from diagnosis.models import ModelVersion
 from diagnosis.monitoring import alerts_read
-from diagnosis.views.common import QUEUES, films_judge
+from diagnosis.views.common import QUEUES, system_view
 from mlcore.interpret import WORD_RULES
 
 
@@ -22,7 +22,7 @@ from mlcore.interpret import WORD_RULES
 def status(request: HttpRequest) -> HttpResponse:
     """Alerts, workers, queues, storage and the active model; asks again by itself."""
     template = "diagnosis/_status_body.html" if request.htmx else "diagnosis/status.html"
-    system = films_judge(request.user, [])
+    system = system_view()
     context = {
         "system": system,
         "alerts": alerts_read(system),

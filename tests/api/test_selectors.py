@@ -31,12 +31,12 @@ def test_the_list_of_films_costs_six_queries_however_long_it_is(
             assert selectors.film_progress(film) == "done"
 
 
-def test_a_study_page_costs_nine_queries(one_request, patient, user_for, django_assert_num_queries):
+def test_a_study_page_costs_eight_queries(one_request, patient, user_for, django_assert_num_queries):
     study = make.study_make(patient)
     make.predicted_film_make(study)
     make.predicted_film_make(study)
     radiologist = user_for("radiologist")
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         read = selectors.study_read(user=radiologist, study_id=study.pk)
         assert len(read.films) == 2
         assert read.films[0].shown_predictions[0].model_version.name
@@ -154,10 +154,10 @@ def test_history_is_one_curve_per_label_and_one_series_per_model_version(patient
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_history_costs_four_queries(one_request, number, patient, user_for, django_assert_num_queries):
+def test_history_costs_three_queries(one_request, number, patient, user_for, django_assert_num_queries):
     _films(patient, number)
     radiologist = user_for("radiologist")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         assert selectors.patient_history(user=radiologist, patient=patient)
 
 
