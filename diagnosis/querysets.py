@@ -5,6 +5,8 @@ May import: Django, `patients.access` and `patients.querysets`.
 
 from __future__ import annotations
 
+import functools
+import operator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
@@ -27,15 +29,27 @@ def study_scope(user: User, action: Action, study: str = "", *, as_if_signed: bo
     """Rows whose study (`study` is the lookup path to it, empty for the study itself) `action` reaches for the user:
     of the clinic, referred to the user, or created by it; the latter two may have to wait for a signed report."""
     prefix = f"{study}__" if study else ""
-    rights = access.rights_of(user)
-    scope = Q(**{f"{prefix}clinic__in": rights.clinics(action)})
-    for reach, rows in _PARTS.items():
-        if clinics := rights.clinics(action, reach):
-            part = rows(user, clinics, prefix)
-            scope |= part & _signed(prefix) if reach in _AFTER_SIGNATURE and not as_if_signed else part
+    scope = Q(**{f"{prefix}clinic__in": access.clinic_ids(user, action)})
+    scope = functools.reduce(operator.or_, _parts(user, action, prefix, as_if_signed=as_if_signed), scope)
     if action == Action.PREDICTION_VIEW and not as_if_signed:
         scope &= ~reads_first(user, study)
     return scope
+
+
+def _parts(user: User, action: Action, prefix: str, *, as_if_signed: bool = False) -> list[Q]:
+    """What is reached where not all studies of the clinic are."""
+    parts, rights = [], access.rights_of(user)
+    for reach, rows in _PARTS.items():
+        if clinics := rights.clinics(action, reach):
+            part = rows(user, clinics, prefix)
+            parts.append(part & _signed(prefix) if reach in _AFTER_SIGNATURE and not as_if_signed else part)
+    return parts
+
+
+def _list_parts(user: User, prefix: str = "") -> list[Q]:
+    """What of studies or their films may be followed, in parts that an index serves (`patients.keyset`)."""
+    action = Action.STUDY_STATUS
+    return [Q(clinic=clinic) for clinic in access.clinic_ids(user, action)] + _parts(user, action, prefix)
 
 
 def reads_first(user: User, study: str = "") -> Q:
@@ -89,6 +103,9 @@ class StudyQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         return self.filter(study_scope(user, Action.STUDY_STATUS))
 
+    def parts_for(self, user: User) -> list[Q]:
+        return _list_parts(user)
+
     def with_rights(self, user: User) -> Self:
         """Each study with `patient_visible`: may this user be shown whose it is?"""
         return self.annotate(patient_visible=holds(patient_scope(user, "patient")))
@@ -102,6 +119,9 @@ class RadiographQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """The fact and state of a film. Its pixels need `image_visible_to`."""
         return self.filter(study_scope(user, Action.STUDY_STATUS, "study"))
+
+    def parts_for(self, user: User) -> list[Q]:
+        return _list_parts(user, "study__")
 
     def image_visible_to(self, user: User) -> Self:
         return self.filter(study_scope(user, Action.IMAGE_VIEW, "study"))

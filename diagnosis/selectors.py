@@ -7,6 +7,7 @@ many rows it returns. May import: Django, `diagnosis.models`, `patients.access`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +22,13 @@ from django.db.models import (
     Value,
 )
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
 from diagnosis.querysets import SIGNED
 from patients import access
 from patients.actor import SYSTEM, acting_as
+from patients.keyset import first_rows
 from patients.models import Clinic, Consent, Membership, Patient, User
 from patients.querysets import consent_permits
 
@@ -121,14 +124,15 @@ def results_hidden_reason(radiograph: Any) -> str:
 def patients_recent(*, user: User, limit: int = 8) -> list[Patient]:
     """Patients the user may send films for, those of the latest studies first, then the newest; identifiers too."""
     clinics = access.clinic_ids(user, access.Action.STUDY_UPLOAD)
-    latest = Study.objects.filter(clinic__in=clinics).order_by("-created_at").values_list("patient_id", flat=True)
+    in_each = [Q(clinic=clinic) for clinic in clinics]
+    latest = first_rows(Study.objects.all(), in_each, count=limit * 4).values_list("patient_id", flat=True)
     patients = Patient.objects.visible_to(user).filter(clinic__in=clinics)
     patients = patients.select_related("clinic").prefetch_related("identifiers")
-    used = list(dict.fromkeys(latest[: limit * 4]))[:limit]
+    used = list(dict.fromkeys(latest))[:limit]
     by_id = patients.in_bulk(used)
     recent = [by_id[key] for key in used if key in by_id]
     if len(recent) < limit:
-        recent += patients.exclude(pk__in=used).order_by("-created_at", "-id")[: limit - len(recent)]
+        recent += first_rows(patients.exclude(pk__in=used), in_each, count=limit - len(recent))
     return recent
 
 
@@ -142,25 +146,34 @@ def referring_doctors(clinic: Clinic) -> QuerySet[User]:
 
 
 def film_list(*, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
-    """Films of the user's clinics as `radiographs_read`, narrowed by the filters that are given.
+    """Films of the user's clinics as `radiographs_read`, narrowed by the filters that are given; read by `keyset_page`.
 
     `progress` (a key of `PROGRESS`), `clinic` (id), `word` (of any finding but "normal" that the user may see),
     `date_from` and `date_to` (dates, of arrival, both included), `mine` (sent by the user). Empty values do not filter.
     """
-    films = radiographs_read(user)
+    return films_narrowed(radiographs_read(user), user=user, filters=filters)
+
+
+def films_narrowed(films: QuerySet[Radiograph], *, user: User, filters: Mapping[str, Any]) -> QuerySet[Radiograph]:
+    """These films, by the filters of `film_list`."""
     if progress := filters.get("progress"):
         films = films.filter(PROGRESS[progress])
     if clinic := filters.get("clinic"):
         films = films.filter(clinic=clinic)
     if word := filters.get("word"):
         films = films.filter(said_of_film(user, word))
+    # As moments, which an index knows; it knows no dates.
     if date_from := filters.get("date_from"):
-        films = films.filter(created_at__date__gte=date_from)
-    if date_to := filters.get("date_to"):
-        films = films.filter(created_at__date__lte=date_to)
+        films = films.filter(created_at__gte=_midnight(date_from))
+    if (date_to := filters.get("date_to")) and date_to < date.max:
+        films = films.filter(created_at__lt=_midnight(date_to + timedelta(days=1)))
     if filters.get("mine"):
         films = films.filter(study__created_by=user)
     return films
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def said_of_film(user: User, word: str) -> Exists:

@@ -5,6 +5,8 @@ May import: Django and `patients.access`. `diagnosis` builds its own querysets o
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
@@ -32,20 +34,30 @@ def patient_scope(user: User, patient: str = "") -> Q:
     """Rows whose patient (`patient` is the lookup path to it, empty for the patient itself) the user may see: of the
     clinics where the user may read demographics, with a study referred to the user, or registered by it."""
     prefix = f"{patient}__" if patient else ""
-    rights = access.rights_of(user)
-    scope = Q(**{f"{prefix}clinic__in": rights.clinics(Action.PATIENT_VIEW)})
+    of_clinics = Q(**{f"{prefix}clinic__in": access.clinic_ids(user, Action.PATIENT_VIEW)})
+    return functools.reduce(operator.or_, _patient_parts(user, prefix), of_clinics)
+
+
+def _patient_parts(user: User, prefix: str = "") -> list[Q]:
+    """What is seen where not all patients of the clinic are."""
+    parts, rights = [], access.rights_of(user)
     if own := rights.clinics(Action.PATIENT_VIEW, Reach.OWN):
-        scope |= Q(**{f"{prefix}created_by": user.pk, f"{prefix}clinic__in": own})
+        parts.append(Q(**{f"{prefix}created_by": user.pk, f"{prefix}clinic__in": own}))
     if referring := rights.clinics(Action.PATIENT_VIEW, Reach.ASSIGNED):
         patients = apps.get_model("patients", "Patient").objects.order_by()
         referred = patients.filter(clinic__in=referring, studies__referring_doctor=user.pk)
-        scope |= Q(**{f"{prefix}id__in": referred.values("id")})
-    return scope
+        parts.append(Q(**{f"{prefix}id__in": referred.values("id")}))
+    return parts
 
 
 class PatientQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         return self.filter(patient_scope(user))
+
+    def parts_for(self, user: User) -> list[Q]:
+        """What `visible_to` shows, in parts that an index serves (`patients.keyset`)."""
+        of_clinics = [Q(clinic=clinic) for clinic in access.clinic_ids(user, Action.PATIENT_VIEW)]
+        return of_clinics + _patient_parts(user)
 
 
 def consent_permits(purpose: str, patient: str = "", *, unless_denied: bool = False) -> Exact:

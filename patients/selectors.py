@@ -15,6 +15,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.db.models.expressions import CombinedExpression
 
 from patients import access
+from patients.keyset import keyset_page
 from patients.models import Clinic, Patient, PatientIdentifier, User
 from patients.text import clean_abha, clean_identifier, clean_text, search_name
 
@@ -70,12 +71,11 @@ def patient_read(*, user: User, patient_id: object) -> Patient:
     return access.get_visible(patients, user, pk=patient_id)
 
 
-def patients_after(found: QuerySet[Patient], last_id: object, *, user: User) -> QuerySet[Patient]:
-    """The part of a search that follows the patient `last_id` of the page before; all of it without one."""
-    if not last_id:
-        return found
-    last = patient_read(user=user, patient_id=last_id)
-    return found.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, pk__lt=last.pk))
+def patients_page(found: QuerySet[Patient], last_id: object, *, user: User, size: int) -> tuple[list[Patient], bool]:
+    """The part of a search that follows the patient `last_id` of the page before, the first without one; and whether
+    more follow."""
+    last = patient_read(user=user, patient_id=last_id) if last_id else None
+    return keyset_page(found, user, size=size, after=last)
 
 
 def patient_duplicates(
@@ -96,7 +96,8 @@ def patient_duplicates(
     """
     visible = Patient.objects.visible_to(user).filter(clinic=clinic).prefetch_related("identifiers")
     numbers = [clean_identifier(each) for each in identifiers]
-    matches = {match.patient.pk: match for match in _matches_by_number(visible, numbers, clean_abha(abha_number))}
+    found = _matches_by_number(visible, clinic, numbers, clean_abha(abha_number))
+    matches = {match.patient.pk: match for match in found}
 
     year = birth_date.year if birth_date else birth_year
     wanted = search_name(clean_text(name, field="name", limit=200))
@@ -131,13 +132,17 @@ def _word_similarity(one: str, other: str) -> float:
 
 
 def _matches_by_number(
-    visible: QuerySet[Patient], numbers: Sequence[tuple[str, str]], abha_number: str
+    visible: QuerySet[Patient], clinic: Clinic, numbers: Sequence[tuple[str, str]], abha_number: str
 ) -> Iterable[PatientMatch]:
-    same = Q(abha_number=abha_number) if abha_number else Q(pk__in=())
+    # Ids first, each from its own index: "this number or that one" over a join is no range of any.
+    known = Q(pk__in=())
     for system, value in numbers:
-        same |= Q(identifiers__system__iexact=system, identifiers__value__iexact=value)
+        known |= Q(system__iexact=system, value__iexact=value)
+    identified = PatientIdentifier.objects.filter(known, clinic=clinic).order_by().values("patient_id")
+    registered = Patient.objects.filter(clinic=clinic, abha_number=abha_number).exclude(abha_number="")
+    same = identified.union(registered.order_by().values("id"))
     wanted = {(system.casefold(), value.casefold()) for system, value in numbers}
-    for patient in visible.filter(same).distinct():
+    for patient in visible.filter(pk__in=same):
         reasons = [
             f"Same {each.system} {each.value}"
             for each in patient.identifiers.all()

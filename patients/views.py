@@ -21,7 +21,7 @@ from patients.audit import audit_list, audit_record
 from patients.errors import ApplicationError
 from patients.forms import IdentifierForm, PatientForm, PatientNewForm, SearchForm
 from patients.models import Patient
-from patients.selectors import patient_duplicates, patient_read, patient_search, patients_after
+from patients.selectors import patient_duplicates, patient_read, patient_search, patients_page
 from patients.services import identifier_add, identifier_remove, patient_register, patient_update
 
 PAGE = 50
@@ -35,8 +35,8 @@ def patient_list(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"form": form, "patients": [], "may_register": _may_register(request)}
     if form.is_valid():
         found = patient_search(user=request.user, **form.cleaned_data)
-        rows = list(patients_after(found, request.POST.get("after"), user=request.user)[: PAGE + 1])
-        context |= {"patients": rows[:PAGE], "after": rows[PAGE - 1] if len(rows) > PAGE else None}
+        rows, more = patients_page(found, request.POST.get("after"), user=request.user, size=PAGE)
+        context |= {"patients": rows, "after": rows[-1] if more else None}
         context["searching"] = any(form.cleaned_data.values())
         audit_list(user=request.user, patients=context["patients"], renewed=bool(request.htmx))
     template = "patients/_rows.html" if request.htmx else "patients/patient_list.html"

@@ -101,6 +101,12 @@ class Job(models.Model):
             models.Index(fields=["kind", "priority", "queued_at"], condition=Q(state="queued"), name="job_claim"),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_lease"),
             models.Index(fields=["finished_at"], name="job_finished"),
+            models.Index(fields=["-created_at", "-id"], name="job_recent"),
+            models.Index(
+                fields=["state", "kind", "radiograph"],
+                condition=Q(shadow=False, state__in=["queued", "running", "failed"]),
+                name="job_undone",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

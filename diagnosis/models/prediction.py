@@ -35,6 +35,7 @@ class Prediction(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="prediction_recent")]
         constraints = [
             models.UniqueConstraint(fields=["radiograph", "model_version"], name="prediction_once"),
         ]

@@ -67,6 +67,9 @@ class Radiograph(models.Model):
         indexes = [
             models.Index(fields=["clinic", "-created_at", "-id"], name="radiograph_recent"),
             models.Index(fields=["clinic", "sha256"], name="radiograph_bytes"),
+            models.Index(
+                fields=["clinic", "-created_at", "-id"], condition=Q(state="rejected"), name="radiograph_rejected"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["study", "sha256"], name="radiograph_once_per_study"),

@@ -60,6 +60,7 @@ class Report(models.Model):
     class Meta:
         ordering = ["-created_at"]
         indexes = [
+            models.Index(fields=["-created_at", "-id"], name="report_recent"),
             models.Index(fields=["signed_at"], condition=Q(signed_at__isnull=False), name="report_signed"),
             models.Index(
                 fields=["preliminary_at"], condition=Q(preliminary_at__isnull=False), name="report_preliminary"

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -29,6 +28,7 @@ from patients.audit import audit_list, audit_record
 from patients.consent_forms import ConsentForm
 from patients.consents import consents_read
 from patients.errors import ApplicationError
+from patients.keyset import keyset_page
 from patients.models import Clinic, Patient, User
 from patients.selectors import patient_read
 
@@ -42,7 +42,10 @@ def film_list(request: HttpRequest) -> HttpResponse:
     form = WorklistForm(request.GET, clinics=clinics)
     filters = form.cleaned_data if form.is_valid() else {}
     films = selectors.film_list(user=request.user, filters=filters).select_related("study__created_by")
-    page, older = _page_after(request.user, films, request.GET.get("before", ""))
+    before = request.GET.get("before")
+    last = access.get_visible(Radiograph.objects, request.user, pk=before) if before else None
+    bare = selectors.films_narrowed(Radiograph.objects.all(), user=request.user, filters=filters)
+    page, more = keyset_page(films, request.user, size=PAGE_SIZE, bare=bare, after=last)
     signed = selectors.signatures(request.user, [film.study_id for film in page])
     for film in page:
         film.signature = signed.get(film.study_id)
@@ -55,22 +58,13 @@ def film_list(request: HttpRequest) -> HttpResponse:
         "system": system,
         "interval": 3 if any(film.status.is_open for film in page) else 20,
         "newest_query": _query(request, before=""),
-        "older_query": _query(request, before=older) if older else "",
+        "older_query": _query(request, before=str(page[-1].pk)) if more else "",
         "is_newest": "before" not in request.GET,
         "several_clinics": len({film.clinic_id for film in page}) > 1,
     }
     shown = {film.study.patient for film in page if film.patient_visible}
     audit_list(user=request.user, patients=shown, renewed=bool(request.htmx))
     return render(request, "diagnosis/_film_rows.html" if request.htmx else "diagnosis/film_list.html", context)
-
-
-def _page_after(user: User, films: QuerySet[Radiograph], before: str) -> tuple[list[Radiograph], str]:
-    """One keyset page older than the film `before`, and the last film's id when there are more."""
-    if before:
-        last = access.get_visible(Radiograph.objects, user, pk=before)
-        films = films.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, id__lt=last.id))
-    page = list(films[: PAGE_SIZE + 1])
-    return page[:PAGE_SIZE], str(page[PAGE_SIZE - 1].pk) if len(page) > PAGE_SIZE else ""
 
 
 def _query(request: HttpRequest, *, before: str) -> str:

@@ -25,6 +25,7 @@ from patients import access
 from patients.access import Action
 from patients.audit import audit_list, audit_record
 from patients.errors import ApplicationError, error_sentence
+from patients.keyset import keyset_page
 from patients.models import Patient, User
 from patients.selectors import patient_read, patient_search
 
@@ -58,7 +59,8 @@ def patient_pick(request: HttpRequest) -> HttpResponse:
 def _patient_choice(user: User, query: str = "", form: PatientSearchForm | None = None) -> dict[str, Any]:
     if query.strip():
         sendable = access.clinic_ids(user, Action.STUDY_UPLOAD)
-        patients = list(patient_search(user=user, query=query).filter(clinic__in=sendable)[:SEARCH_LIMIT])
+        found = patient_search(user=user, query=query).filter(clinic__in=sendable)
+        patients, _ = keyset_page(found, user, size=SEARCH_LIMIT)
     else:
         patients = selectors.patients_recent(user=user)
     audit_list(user=user, patients=patients)
