@@ -5,28 +5,31 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS, sign_in
+from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS, choose_patient, sign_in
+from tests.synthetic import as_png, synthetic_film
 
 WIDTHS = [(1440, 900), (390, 844)]
 
 
-@pytest.fixture(scope="package")
-def critical(chromium, site, studies) -> str:
-    """The address of a study whose preliminary report says pneumothorax."""
+@pytest.fixture(scope="module")
+def critical(chromium, site) -> None:
+    """A film whose preliminary report says pneumothorax."""
     context = chromium.new_context(base_url=site.url, viewport={"width": 1440, "height": 900})
     page = context.new_page()
     sign_in(page, "radiologist", site.passwords["radiologist"])
-    page.goto(f"{studies.prior}read/")
-    expect(page.locator("#impression")).to_be_visible(timeout=RESULT_SECONDS * 1000)
+    choose_patient(page, "Joseph")
+    film = {"name": "film.png", "mimeType": "image/png", "buffer": as_png(synthetic_film(341))}
+    page.get_by_label("Chest film").set_input_files([film])
+    page.locator("#send-button").click()
+    expect(page.locator(".film[data-progress=done]")).to_have_count(1, timeout=RESULT_SECONDS * 1000)
+    page.goto(f"{page.get_by_role('link', name='Open the study').first.get_attribute('href')}read/")
     page.locator("#add-finding").select_option("pneumothorax")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.locator(".decided-added")).to_contain_text("Pneumothorax")
     page.locator("#impression").fill("Pneumothorax on the left.")
-    expect(page.locator(".saved-words")).to_contain_text("Saved at")
-    page.get_by_role("button", name="preliminary").click()
+    page.get_by_role("button", name="Make preliminary").click()
     expect(page.get_by_text("The report is preliminary")).to_be_visible()
     context.close()
-    return studies.prior
 
 
 def no_wider(page: Page) -> None:

@@ -58,6 +58,7 @@ def test_a_signed_critical_finding_is_raised_once(alert, radiologist, clinic):
 
 def test_a_preliminary_report_of_which_the_clinic_was_told_is_corrected_not_discarded(draft, radiologist):
     decide(draft, radiologist, "pneumonia", "accepted")
+    save(draft, radiologist, impression="Pneumonia.")
     report = preliminary(draft, radiologist)
     discard = {"user": radiologist, "report": report, "version": report.version}
     assert code_of(lambda: reporting.draft_discard(**discard)) == "clinic_told"
