@@ -92,8 +92,11 @@ class Figure:
 
     @classmethod
     def share(cls, successes: int, trials: int) -> Figure:
-        """With Wilson's interval."""
-        return cls(trials, successes / trials, *wilson(successes, trials)) if trials >= FEW else cls(trials)
+        """With Wilson's interval; rounded, so that an end that is 0 or 1 is exactly that."""
+        if trials < FEW:
+            return cls(trials)
+        low, high = wilson(successes, trials)
+        return cls(trials, successes / trials, round(low, 9), round(high, 9))
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ def test_too_few_cases_give_no_figure():
 def test_a_model_that_never_speaks_has_no_ppv_and_no_more_agreement_than_chance():
     silent = counted(tp=0, fp=0, fn=12, tn=90)
     assert silent.ppv == Figure(0)
-    assert (silent.sensitivity.value, silent.sensitivity.low) == (0, 0)
+    assert (silent.sensitivity.value, silent.sensitivity.low) == pytest.approx((0, 0))
     assert silent.kappa.value == 0
     assert wilson(0, 12)[1] == pytest.approx(silent.sensitivity.high)
 

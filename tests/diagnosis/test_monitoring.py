@@ -70,7 +70,7 @@ def test_status_counts_workers_queues_and_the_oldest_wait(working, film, django_
 def test_a_system_that_works_has_no_alert(working, film, django_assert_num_queries):
     factories.job_make(film)
     status = status_read()
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert alerts_read(status) == []
 
 

@@ -313,4 +313,4 @@ def test_the_page_costs_a_fixed_number_of_queries(client_for, clinic, other_clin
         for verdict in ("accepted", "rejected", "added"):
             factories.decided_study_make(patient, reader, {"pneumonia": verdict}, model_version=version)
     assert count_queries(lambda: browser.get(URL)) == few
-    assert few < 25
+    assert few < 15
