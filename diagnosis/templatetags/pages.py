@@ -170,7 +170,6 @@ def menu_of(context: Any, user: Any) -> dict[str, Any]:
         ("numbers", "Numbers", roles & set(MATRIX[Action.NUMBERS_VIEW])),
         ("audit_list", "Audit", roles & {*MATRIX[Action.AUDIT_VIEW], *MATRIX[Action.AUDIT_VIEW_OWN]}),
         ("member_list", "People", access.CLINIC_ADMIN in roles),
-        ("retention", "Retention", access.CLINIC_ADMIN in roles),
         ("status", "Status", True),
     ]
     return {
