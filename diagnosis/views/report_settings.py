@@ -36,6 +36,8 @@ def report_settings(request: HttpRequest, clinic_id: UUID) -> HttpResponse:
         try:
             report_settings_set(user=request.user, clinic=clinic, language=language, texts=texts)
         except ApplicationError as error:
+            if error.status in (403, 404, 503):
+                raise
             refusal = error
         else:
             messages.success(request, f"{clinic.name} writes its reports like this from now on.")

@@ -70,7 +70,7 @@ POST  /studies/<uuid:study_id>/read/                            302  403  403  3
 POST  /studies/<uuid:study_id>/read/first/                      302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/decide/                     302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/draft/                      302  403  403  302  404  403  403  404  404  403
-POST  /studies/<uuid:study_id>/read/normal/                     302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/normal/                     302  403  403  409  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/preliminary/                302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/sign/                       302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/step/                       302  403  403  302  404  403  403  404  404  403
