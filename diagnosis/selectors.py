@@ -93,10 +93,10 @@ def study_read(*, user: User, study_id: object) -> Study:
     `not_found`."""
     study = access.get_visible(studies_read(user), user, pk=study_id)
     readable = Exists(Report.objects.visible_to(user).filter(pk=OuterRef("pk")))
-    reports = Report.objects.status_visible_to(user).filter(study=study).annotate(readable=readable)
-    reports = list(reports.select_related("signed_by", "author"))
+    found = Report.objects.status_visible_to(user).filter(study=study).annotate(readable=readable)
+    reports = list(found.select_related("signed_by", "author").order_by("-signed_at"))
     signed = [report for report in reports if report.is_signed]
-    study.signature = max(signed, key=lambda report: report.signed_at, default=None)
+    study.signature = next(iter(signed), None)
     study.report = next((report for report in signed if report.readable), None)
     study.draft = next((report for report in reports if report.readable and not report.is_signed), None)
     return study

@@ -69,7 +69,8 @@ def among_first(model: Any, parts: Iterable[QuerySet[Any]], order: Sequence[str]
     """
     names = [name.removeprefix("-") for name in order]
     sorted_by = ", ".join(f"{name} DESC" if given[0] == "-" else name for name, given in zip(names, order, strict=True))
-    union, values = [], []
+    union: list[str] = []
+    values: list[Any] = []
     for rows in parts:
         try:
             sql, given = rows.order_by(*order).values_list(*names)[:count].query.sql_with_params()
