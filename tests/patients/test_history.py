@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from diagnosis.models import (
+    AlertMail,
     Distribution,
     Finding,
     FirstImpression,
@@ -16,9 +17,11 @@ from diagnosis.models import (
     ModelChange,
     Prediction,
     Radiograph,
+    ReportSettings,
     SavedView,
     Study,
     Tally,
+    ThresholdChange,
     UploadKey,
     Worker,
 )
@@ -37,8 +40,10 @@ UNTRACKED = {
     Finding,
     FirstImpression,
     SavedView,
+    AlertMail,
     Distribution,
     ModelChange,
+    ThresholdChange,
     AuditEvent,
     AuditSeal,
 }
@@ -128,9 +133,13 @@ def test_not_even_the_owner_rewrites_a_history(patient, user_for, statement):
     study = factories.study_make(patient)
     factories.predicted_film_make(study)
     factories.reading_make(study)
-    factories.decision_make(factories.report_make(study, user_for("radiologist"), "draft"), "effusion")
+    report = factories.report_make(study, user_for("radiologist"), "draft")
+    factories.decision_make(report, "effusion")
+    factories.alert_make(report)
+    factories.discordance_make(report)
     factories.consent_make(patient, "training")
     factories.data_policy_make(patient.clinic)
+    ReportSettings.objects.create(clinic=patient.clinic, language="fr")
     factories.legal_hold_make(patient, user_for("radiologist"))
     factories.expiry_make(study.radiographs.get())
     for history in HISTORIES:
