@@ -42,12 +42,16 @@ class Heartbeat:
 
     def __init__(self, name: str, kind: str, presence: Presence) -> None:
         self._name, self._kind, self._presence = name, kind, presence
-        self._since = time.monotonic()
+        self._listens_since: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def listens(self) -> None:
+        """The model is loaded and the worker takes tasks from now on. On an old machine loading takes minutes."""
+        self._listens_since = time.monotonic()
 
     def stop(self) -> None:
         self._stop.set()
@@ -73,7 +77,9 @@ class Heartbeat:
     def _end_if_deaf(self) -> None:
         """A connection to Redis can die without a word, and the worker then hears of nothing. The jobs in PostgreSQL
         show it; whoever supervises starts the process anew."""
-        if time.monotonic() - self._since < DEAF_AFTER.total_seconds() or self._presence.note:
+        if self._listens_since is None or self._presence.note:
+            return
+        if time.monotonic() - self._listens_since < DEAF_AFTER.total_seconds():
             return
         if self._kind in kinds_stuck(DEAF_AFTER):
             log.critical("work waits and this worker hears of none; it ends to be started anew")
@@ -98,6 +104,7 @@ def on_ready(sender: Any, **kwargs: Any) -> None:
             infer.warm_up()
         except DatabaseError as error:
             log.warning("the model is loaded later: %s", type(error).__name__)
+    heartbeat.listens()
     log.info("%s is ready%s", sender.hostname, f": {infer.PRESENCE.engine}" if infer.PRESENCE.engine else "")
 
 

@@ -22,9 +22,11 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return codes
 
 
-def heartbeat_of(kind: str, *, note: str = "", age: float = 100) -> worker.Heartbeat:
+def heartbeat_of(kind: str, *, note: str = "", age: float | None = 100) -> worker.Heartbeat:
     heartbeat = worker.Heartbeat("worker@here", kind, Presence(note=note))
-    heartbeat._since -= age
+    if age is not None:
+        heartbeat.listens()
+        heartbeat._listens_since -= age
     return heartbeat
 
 
@@ -41,8 +43,14 @@ def test_f7_a_worker_that_hears_of_no_work_ends_to_be_started_anew(patient: Any,
 
 @pytest.mark.parametrize(
     ("kind", "given", "waits"),
-    [("infer", {}, 60), ("prepare", {}, 20), ("prepare", {"age": 5}, 60), ("prepare", {"note": "no model"}, 60)],
-    ids=["other kind", "waits shortly", "just started", "says that it cannot"],
+    [
+        ("infer", {}, 60),
+        ("prepare", {}, 20),
+        ("prepare", {"age": 5}, 60),
+        ("prepare", {"age": None}, 600),
+        ("prepare", {"note": "no model"}, 60),
+    ],
+    ids=["other kind", "waits shortly", "just started", "still loads its model", "says that it cannot"],
 )
 def test_it_stays_where_that_would_not_help(
     kind: str, given: dict[str, Any], waits: float, patient: Any, ended: list[int]
