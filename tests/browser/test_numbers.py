@@ -14,7 +14,7 @@ def test_the_numbers_fit_and_follow_the_period(browse, studies, width, height):
     page = browse("radiologist", width=width, height=height)
     page.goto("/numbers/")
     expect(page.get_by_role("heading", name="Numbers", exact=True)).to_be_visible()
-    expect(page.locator(".figure").first).not_to_contain_text("0 films")
+    expect(page.locator(".figure-number").first).not_to_have_text("0")
     page.get_by_role("link", name="7 days").click()
     expect(page.locator(".presets [aria-current]")).to_have_text("7 days")
     page.locator(".chart summary").first.click()
