@@ -75,7 +75,7 @@ POST  /studies/<uuid:study_id>/read/preliminary/                302  403  403  3
 POST  /studies/<uuid:study_id>/read/sign/                       302  403  403  302  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/read/step/                       302  403  403  302  404  403  403  404  404  403
 GET   /studies/<uuid:study_id>/read/discard/                    302  403  403  200  404  403  403  404  404  403
-POST  /studies/<uuid:study_id>/read/discard/                    302  403  403  302  404  403  403  404  404  403
+POST  /studies/<uuid:study_id>/read/discard/                    302  403  403  409  404  403  403  404  404  403
 GET   /studies/<uuid:study_id>/report/                          302  403  200  200  404  200  403  404  404  200
 GET   /studies/<uuid:study_id>/report/pdf/                      302  403  404  404  404  404  403  404  404  404
 POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  409  404  403  403  404  404  403

@@ -225,6 +225,7 @@ def test_the_administration_shows_no_second_factor(admin_client, user_for):
 
 def test_a_clinic_needs_a_time_zone_that_exists(admin_client):
     form = {"name": "Hill", "code": "hill2", "time_zone": "Asia/Nowhere", "max_wait_minutes": "60"}
+    form |= {"acknowledge_minutes": "30", "critical_severity": "0.5"}
     assert "Give a time zone" in admin_client.post("/admin/patients/clinic/add/", form).content.decode()
     admin_client.post("/admin/patients/clinic/add/", form | {"time_zone": "Asia/Kolkata"})
     assert Clinic.objects.get(code="hill2").time_zone == "Asia/Kolkata"
