@@ -138,7 +138,7 @@ def test_a_deactivated_user_sees_nobody(patient, user_for):
     assert not patient_search(user=operator).exists()
 
 
-def test_search_takes_three_queries_however_many_patients(clinic, user_for, django_assert_num_queries):
+def test_search_takes_three_queries_however_many_patients(one_request, clinic, user_for, django_assert_num_queries):
     for number in range(20):
         factories.patient_make(clinic, f"Person {number}", mrn=f"M{number}")
     operator = user_for("operator")
