@@ -1,10 +1,10 @@
 // One film on black: from pixels of the film to points of the screen and back, and painting.
 //
 // A look is shared by linked panes, so nothing in it depends on one film: `zoom` is relative to the whole film in the
-// pane, (x, y) is the point in the middle as a share of the film, and the window is kept as `shift` and `stretch` of
+// pane unless the look is `actual`, one pixel on one of the screen; (x, y) is the point in the middle as a share of the film, and the window is kept as `shift` and `stretch` of
 // the window that the film is meant to be shown by.
 
-export const FRESH = Object.freeze({ zoom: 1, x: 0.5, y: 0.5, shift: 0, stretch: 1 });
+export const FRESH = Object.freeze({ zoom: 1, actual: false, x: 0.5, y: 0.5, shift: 0, stretch: 1 });
 const MOST_ZOOM = 40;
 
 export class Pane {
@@ -83,14 +83,19 @@ export class Pane {
 
   /** Screen points (CSS pixels) per pixel of the film. */
   get scale() {
-    const [width, height] = this.upright;
-    const box = this.canvas.getBoundingClientRect();
-    return Math.min(box.width / width, box.height / height) * this.look.zoom;
+    return this.look.actual ? 1 / (window.devicePixelRatio || 1) : this.fit * this.look.zoom;
   }
 
   set scale(scale) {
-    this.look.zoom *= Math.min(Math.max(scale, 0.01), MOST_ZOOM) / this.scale;
-    this.look.zoom = Math.max(this.look.zoom, 0.2);
+    this.look.zoom = Math.max(Math.min(Math.max(scale, 0.01), MOST_ZOOM) / this.fit, 0.2);
+    this.look.actual = false;
+  }
+
+  /** The scale at which the whole film is seen. */
+  get fit() {
+    const [width, height] = this.upright;
+    const box = this.canvas.getBoundingClientRect();
+    return Math.min(box.width / width, box.height / height);
   }
 
   /** From a point of the film (pixels, from its upper left corner) to one of the pane (CSS pixels). */

@@ -184,8 +184,8 @@ export class Viewer {
       invert: () => (pane.turn.invert = !pane.turn.invert),
       flip: () => (pane.turn.flip = !pane.turn.flip),
       rotate: () => (pane.turn.quarter = (pane.turn.quarter + (pane.turn.flip ? 3 : 1)) % 4),
-      actual: () => (pane.scale = 1 / (window.devicePixelRatio || 1)),
-      fit: () => Object.assign(pane.look, { zoom: 1, x: 0.5, y: 0.5 }),
+      actual: () => (pane.look.actual = true), // stays so when the pane changes its size
+      fit: () => Object.assign(pane.look, { zoom: 1, actual: false, x: 0.5, y: 0.5 }),
       reset: () => {
         Object.assign(pane.look, FRESH);
         pane.turn = { quarter: 0, flip: false, invert: false };

@@ -298,6 +298,7 @@ function b(e, t, n, r) {
 // src/pane.js
 var x = Object.freeze({
 	zoom: 1,
+	actual: !1,
 	x: .5,
 	y: .5,
 	shift: 0,
@@ -344,11 +345,14 @@ var x = Object.freeze({
 		return this.turn.quarter % 2 ? [t, e] : [e, t];
 	}
 	get scale() {
-		let [e, t] = this.upright, n = this.canvas.getBoundingClientRect();
-		return Math.min(n.width / e, n.height / t) * this.look.zoom;
+		return this.look.actual ? 1 / (window.devicePixelRatio || 1) : this.fit * this.look.zoom;
 	}
 	set scale(e) {
-		this.look.zoom *= Math.min(Math.max(e, .01), S) / this.scale, this.look.zoom = Math.max(this.look.zoom, .2);
+		this.look.zoom = Math.max(Math.min(Math.max(e, .01), S) / this.fit, .2), this.look.actual = !1;
+	}
+	get fit() {
+		let [e, t] = this.upright, n = this.canvas.getBoundingClientRect();
+		return Math.min(n.width / e, n.height / t);
 	}
 	get matrix() {
 		let e = this.canvas.getBoundingClientRect(), { width: t, height: n } = this.film, r = new DOMMatrix().translate(e.width / 2, e.height / 2).scale(this.scale).scale(this.turn.flip ? -1 : 1, 1).rotate(this.turn.quarter * 90).translate(-this.look.x * t, -this.look.y * n), i = window.devicePixelRatio || 1;
@@ -1815,9 +1819,10 @@ var lt = 2, ut = class {
 			invert: () => t.turn.invert = !t.turn.invert,
 			flip: () => t.turn.flip = !t.turn.flip,
 			rotate: () => t.turn.quarter = (t.turn.quarter + (t.turn.flip ? 3 : 1)) % 4,
-			actual: () => t.scale = 1 / (window.devicePixelRatio || 1),
+			actual: () => t.look.actual = !0,
 			fit: () => Object.assign(t.look, {
 				zoom: 1,
+				actual: !1,
 				x: .5,
 				y: .5
 			}),
