@@ -1,8 +1,8 @@
 // One film on black: from pixels of the film to points of the screen and back, and painting.
 //
 // A look is shared by linked panes, so nothing in it depends on one film: `zoom` is relative to the whole film in the
-// pane unless the look is `actual`, one pixel on one of the screen; (x, y) is the point in the middle as a share of the film, and the window is kept as `shift` and `stretch` of
-// the window that the film is meant to be shown by.
+// pane, unless the look is `actual`: one pixel of the film on one of the screen. (x, y) is the point in the middle as a
+// share of the film, and the window is kept as `shift` and `stretch` of the window that the film is meant to be shown by.
 
 export const FRESH = Object.freeze({ zoom: 1, actual: false, x: 0.5, y: 0.5, shift: 0, stretch: 1 });
 const MOST_ZOOM = 40;
