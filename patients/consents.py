@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from django.db import transaction
 
@@ -37,17 +38,26 @@ class Standing:
         return self.consent is not None and self.consent.withdraws
 
 
+def permits() -> dict[str, Any]:
+    """What holds of each purpose, as columns of a patient: `permits_care`, …"""
+    return {f"permits_{purpose.value}": consent_permits(purpose) for purpose in Purpose}
+
+
 def consents_read(*, user: User, patient: Patient) -> tuple[list[Standing], list[Consent]]:
-    """What holds of each purpose, and every decision, the latest first: two queries."""
-    purposes = {purpose.value: consent_permits(purpose) for purpose in Purpose}
-    permitted = Patient.objects.visible_to(user).annotate(**purposes).values(*purposes).get(pk=patient.pk)
+    """What holds of each purpose, and every decision, the latest first: two queries, one of a patient who was read with
+    `permits`."""
+    asked = permits()
+    if all(hasattr(patient, name) for name in asked):
+        permitted = {name: getattr(patient, name) for name in asked}
+    else:
+        permitted = Patient.objects.visible_to(user).annotate(**asked).values(*asked).get(pk=patient.pk)
     decisions = list(Consent.objects.visible_to(user).filter(patient=patient).select_related("recorded_by"))
     before: dict[str, Consent] = {}
     for decision in reversed(decisions):
         earlier = before.get(decision.purpose)
         decision.withdraws = not decision.permits and earlier is not None and earlier.permits
         before[decision.purpose] = decision
-    return [Standing(each, permitted[each.value], before.get(each.value)) for each in Purpose], decisions
+    return [Standing(each, permitted[f"permits_{each.value}"], before.get(each.value)) for each in Purpose], decisions
 
 
 def is_permitted(patient: Patient, purpose: str, *, unless_denied: bool = False) -> bool:

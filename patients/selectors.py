@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from difflib import SequenceMatcher
+from typing import Any
 
 from django.contrib.postgres.search import SearchQueryField, SearchVectorField
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
@@ -65,9 +66,10 @@ def patients_matching(patients: QuerySet[Patient], query: str) -> QuerySet[Patie
     return patients.filter(_name_matches(name.split())) if name else patients
 
 
-def patient_read(*, user: User, patient_id: object) -> Patient:
-    """The patient with clinic and identifiers; `not_found` for unknown, foreign and malformed ids alike."""
-    patients = Patient.objects.select_related("clinic").prefetch_related("identifiers")
+def patient_read(*, user: User, patient_id: object, columns: Mapping[str, Any] | None = None) -> Patient:
+    """The patient with clinic and identifiers, and with `columns` that are to be asked in the same query; `not_found`
+    for unknown, foreign and malformed ids alike."""
+    patients = Patient.objects.select_related("clinic").prefetch_related("identifiers").annotate(**columns or {})
     return access.get_visible(patients, user, pk=patient_id)
 
 

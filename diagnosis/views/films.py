@@ -26,7 +26,7 @@ from patients import access
 from patients.access import Action
 from patients.audit import audit_list, audit_record
 from patients.consent_forms import ConsentForm
-from patients.consents import consents_read
+from patients.consents import consents_read, permits
 from patients.errors import ApplicationError
 from patients.keyset import keyset_page
 from patients.models import Clinic, Patient, User
@@ -111,7 +111,7 @@ def _study_audit(user: User, study: Study) -> None:
 @require_safe
 def patient_detail(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     """Who the patient is, their studies, and each finding over time."""
-    return patient_page(request, patient_read(user=request.user, patient_id=patient_id))
+    return patient_page(request, patient_read(user=request.user, patient_id=patient_id, columns=permits()))
 
 
 def patient_page(request: HttpRequest, patient: Patient, consent_form: ConsentForm | None = None) -> HttpResponse:

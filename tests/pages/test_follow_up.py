@@ -74,7 +74,7 @@ def test_a_preliminary_critical_finding_stands_on_the_page_of_a_report_that_is_n
     factories.alert_make(factories.report_make(study, user_for("radiologist"), "preliminary"))
     page = page_of(client_for("radiographer"), f"/studies/{study.pk}/report/")
     assert "Critical finding" in page
-    assert "Not yet read" in page
+    assert "Not yet signed" in page
 
 
 def test_a_withdrawn_finding_says_why(alert, client_for):
