@@ -21,7 +21,6 @@ from patients.actor import NOBODY, SYSTEM, acting_as, administrator, person
 from patients.audit import audit_record
 from patients.models import AuditEvent, AuditSeal, Consent, LegalHold, Patient, PatientIdentifier, User
 from patients.row_security import holds_patient_data, rows_by_table
-from patients.selectors import patient_search
 from tests import factories
 from tests.conftest import owner_connected
 
@@ -180,14 +179,6 @@ def test_the_sites_login_owns_nothing_truncates_nothing_and_rewrites_no_record(d
     assert {"diagnosis.ModelChange"} == APPEND_ONLY
     forced = tables("relkind = 'r' AND relrowsecurity AND relforcerowsecurity")
     assert forced == {name for name, rows in rows_by_table(RULES, EXEMPT).items() if rows}
-
-
-def test_the_search_by_number_keeps_its_index_behind_the_wall(user_for, patient):
-    with connection.cursor() as cursor:
-        for other in ("seqscan", "bitmapscan"):  # in a table this small any way is cheap
-            cursor.execute(f"SET LOCAL enable_{other} = off")
-    with acting_as(person(user_for("operator"))):
-        assert "identifier_value" in patient_search(user=user_for("operator"), query="0017").explain()
 
 
 # --- who acts

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from patients.actor import acting_as, person
 from patients.errors import ApplicationError
-from patients.models import Patient
+from patients.models import Patient, PatientIdentifier
 from patients.selectors import name_similarity, patient_duplicates, patient_read, patient_search
 from patients.text import search_name
 from tests import factories
@@ -148,17 +148,21 @@ def test_search_takes_three_queries_however_many_patients(one_request, clinic, u
 
 
 @pytest.mark.django_db(transaction=True)  # the owner, who alone may analyse a table, sees only what is committed
-def test_the_name_index_serves_the_search_behind_the_wall_too(clinic, user_for):
+def test_indexes_serve_the_search_behind_the_wall_too(clinic, user_for):
     rows = [
         Patient(clinic=clinic, name=f"Person {number}", search_name=f"person n{number}", birth_year=1970)
         for number in range(3000)
     ]
     Patient.objects.bulk_create(rows)
+    PatientIdentifier.objects.bulk_create(
+        PatientIdentifier(patient=patient, clinic=clinic, value=f"{number:06d}") for number, patient in enumerate(rows)
+    )
     with owner_connected() as owner:
-        owner.execute("ANALYZE patients_patient")
+        owner.execute("ANALYZE patients_patient, patients_patientidentifier")
     operator = user_for("operator")
     with acting_as(person(operator)):
         assert "patient_name_words" in patient_search(user=operator, query="nn per").explain()
+        assert "identifier_value" in patient_search(user=operator, query="001234").explain()
 
 
 @pytest.mark.parametrize("patient_id", ["nonsense", "00000000-0000-4000-8000-000000000000", "\x00", None, 10**30])
