@@ -12,7 +12,7 @@ from mlcore.training.dataset import DEFAULT_DATA
 
 pytestmark = [
     pytest.mark.skipif(not DEFAULT_DATA.is_dir(), reason=f"the shared films are not at {DEFAULT_DATA}"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 _TINY = ["--limit", "67", "--replicates", "20", "--size", "64", "--weights", "none", "--epochs", "1"]
 
