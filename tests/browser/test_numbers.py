@@ -18,6 +18,6 @@ def test_the_numbers_fit_and_follow_the_period(browse, studies, width, height):
     page.get_by_role("link", name="7 days").click()
     expect(page.locator(".presets [aria-current]")).to_have_text("7 days")
     page.locator(".chart summary").first.click()
-    expect(page.locator(".chart tbody tr").last).to_be_visible()
+    expect(page.locator(".chart").first.locator("tbody tr").last).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.screenshot(path=SCREENSHOTS / f"numbers-{width}.png", full_page=True)
