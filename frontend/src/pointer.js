@@ -8,7 +8,10 @@ export function listen(pane, viewer) {
 
   const point = (event) => {
     const box = canvas.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
+    // The browser paints a canvas on whole pixels of the screen, wherever the page puts it.
+    const dense = window.devicePixelRatio || 1;
+    const painted = (edge) => Math.round(edge * dense) / dense;
+    return { x: event.clientX - painted(box.left), y: event.clientY - painted(box.top) };
   };
 
   canvas.addEventListener("pointerdown", (event) => {

@@ -415,10 +415,10 @@ function T(e) {
 // src/pointer.js
 function E(e, t) {
 	let { element: n, canvas: r } = e, i = /* @__PURE__ */ new Map(), a = null, o = (e) => {
-		let t = r.getBoundingClientRect();
+		let t = r.getBoundingClientRect(), n = window.devicePixelRatio || 1, i = (e) => Math.round(e * n) / n;
 		return {
-			x: e.clientX - t.left,
-			y: e.clientY - t.top
+			x: e.clientX - i(t.left),
+			y: e.clientY - i(t.top)
 		};
 	};
 	r.addEventListener("pointerdown", (s) => {

@@ -107,9 +107,13 @@ def test_a_negative_is_shown_bone_bright_and_keeps_its_values(browse, studies):
     assert spine > lung
 
 
-def test_every_pixel_is_painted_with_the_window_that_is_said(viewer, studies):
+@pytest.mark.parametrize("down", [0, 0.6])
+def test_every_pixel_is_painted_with_the_window_that_is_said(viewer, studies, down):
     """At one pixel of the film on one of the screen, the screen shows what the window makes of the stored values."""
     viewer.keyboard.press("o")
+    viewer.evaluate(
+        "(down) => (document.body.style.paddingTop = `${down}px`)", down
+    )  # not on whole pixels of the screen
     viewer.set_viewport_size({"width": 1401, "height": 811})  # 1:1 stays 1:1 when the pane changes its size
     expect(viewer.locator(".pane-foot").first).to_contain_text("100 %")
     box = viewer.locator(".pane canvas").first.bounding_box()
