@@ -82,7 +82,7 @@ class PatientSearchForm(StyledForm):
     query = forms.CharField(required=False, max_length=200, label="Patient's name or number")
 
 
-class ReadingForm(StyledForm):
+class WorklistForm(StyledForm):
     """Which unread studies to list. Its cleaned data are the filters of `worklist.worklist_page`."""
 
     clinic = forms.TypedChoiceField(required=False, coerce=UUID, empty_value=None)
@@ -111,7 +111,7 @@ class SavedViewForm(StyledForm):
     query = forms.CharField(max_length=500, required=False, widget=forms.HiddenInput)
 
 
-class WorklistForm(StyledForm):
+class FilmListForm(StyledForm):
     """Which films to list. Its cleaned data are the filters of `selectors.film_list`."""
 
     progress = forms.ChoiceField(

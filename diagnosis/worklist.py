@@ -1,7 +1,7 @@
 """What the worklist shows: open readings in their order, page by page, how many there are, and what changed when.
 
 Costs a fixed number of queries, each served by an index of `Reading`, however many studies are open. May import:
-Django, `diagnosis.models`, `diagnosis.selectors`, `mlcore.card`, `patients.access`. Goes to: views, API.
+Django, `diagnosis.models`, `diagnosis.selectors`, `mlcore.card`, `patients.access`, `.keyset`. Goes to: views, API.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import BooleanField, OuterRef, Prefetch, Q, QuerySet, Subquery
-from django.db.models.expressions import RawSQL
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -24,8 +23,10 @@ from diagnosis.models import Job, ModelVersion, Radiograph, Reading, Report, Stu
 from mlcore.card import NORMAL
 from patients import access
 from patients.access import Action
+from patients.keyset import among_first
 from patients.models import Clinic, User
 
+_ORDER = ("-emergency", "stands_at", "id")
 #: Counts stop here: whoever has a thousand studies waiting needs no exact figure, and the page stays fast.
 MANY = 1000
 
@@ -104,16 +105,16 @@ def worklist_page(
     finding with the model, who claimed it, `draft` (status of a report begun, or None) and, without an answer, `film`.
     """
     wanted = [clinic for clinic in clinics if filters.get("clinic") in (None, clinic.pk)]
-    parts = [_named(_part(user, clinic, filters, after))[: size + 1] for clinic in wanted]
+    parts = [_part(user, clinic, filters, after) for clinic in wanted]
     if not parts:
         return [], False
     drafts = Report.objects.filter(study=OuterRef("study"), status__in=["draft", "preliminary"])
     rows = (
         Reading.objects.visible_to(user)
-        .filter(_is_among_first(parts, size + 1))
+        .filter(among_first(Reading, parts, _ORDER, size + 1))
         .select_related("study__patient__clinic", "clinic", "claimed_by", "finding__prediction__model_version")
         .annotate(draft=Subquery(drafts.values("status")[:1]))
-        .order_by("-emergency", "stands_at", "id")
+        .order_by(*_ORDER)
     )
     found = list(rows)
     return _with_films(user, found[:size]), len(found) > size
@@ -146,26 +147,8 @@ def _one_beside(
     return rows.first()
 
 
-def _is_among_first(parts: Sequence[QuerySet[Any, Any]], count: int) -> RawSQL:
-    """Condition: the reading is one of those that stand first in the sorted parts.
-
-    As an array, which PostgreSQL works out before all else: of a subquery among this many joined tables it thinks last,
-    when it has joined everything that is open.
-    """
-    queries = [part.query.sql_with_params() for part in parts]
-    union = " UNION ALL ".join(f"({sql})" for sql, _ in queries)
-    named = f"SELECT id FROM ({union}) AS parts (emergency, stands_at, id)"  # noqa: S608
-    first = f"ARRAY({named} ORDER BY emergency DESC, stands_at, id LIMIT {count:d})"
-    values = [value for _, values in queries for value in values]
-    return RawSQL(f"diagnosis_reading.id = ANY ({first})", values, BooleanField())  # noqa: S611  # nosec B611
-
-
-def _named(rows: QuerySet[Reading]) -> QuerySet[Any, Any]:
-    return rows.values_list("emergency", "stands_at", "id")
-
-
 def _part(user: User, clinic: Clinic, filters: Mapping[str, Any], after: Position | None) -> QuerySet[Reading]:
-    rows = Reading.objects.visible_to(user).open().filter(clinic=clinic).order_by("-emergency", "stands_at", "id")
+    rows = Reading.objects.visible_to(user).open().filter(clinic=clinic).order_by(*_ORDER)
     if after is not None:
         rows = rows.filter(after.later)
     if label := filters.get("label"):

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis import selectors
 from diagnosis.charts import history_charts
-from diagnosis.forms import WorklistForm
+from diagnosis.forms import FilmListForm
 from diagnosis.models import Job, Radiograph, Study
 from diagnosis.services import queue
 from diagnosis.services.reading import RENEW_SECONDS, reading_of
@@ -39,7 +39,7 @@ PAGE_SIZE = 30
 def film_list(request: HttpRequest) -> HttpResponse:
     """Films of the user's clinics, newest first, with what happens to each of them now."""
     clinics = Clinic.objects.filter(id__in=access.clinic_ids(request.user, Action.STUDY_STATUS))
-    form = WorklistForm(request.GET, clinics=clinics)
+    form = FilmListForm(request.GET, clinics=clinics)
     filters = form.cleaned_data if form.is_valid() else {}
     films = selectors.film_list(user=request.user, filters=filters).select_related("study__created_by")
     before = request.GET.get("before")

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect, HttpResponseLocation
 
 from diagnosis import worklist
-from diagnosis.forms import ReadingForm
+from diagnosis.forms import WorklistForm
 from diagnosis.models import Study
 from diagnosis.services.reading import reading_claim
 from patients.errors import ApplicationError
@@ -28,7 +28,7 @@ TRIES = 5
 def list_query(given: QueryDict, *, after: str = "") -> str:
     """The list's address with its filters, from another row on."""
     params = QueryDict(mutable=True)
-    for name in ReadingForm.base_fields:
+    for name in WorklistForm.base_fields:
         if value := given.get(name):
             params[name] = value
     if after:
@@ -79,5 +79,5 @@ def study_step(request: HttpRequest, study: Study, *, back: bool) -> HttpRespons
 
 def _list(request: HttpRequest) -> dict[str, Any]:
     clinics = worklist.clinics_read_for(request.user)
-    form = ReadingForm(request.GET, clinics=clinics, labels=worklist.labels_to_choose())
+    form = WorklistForm(request.GET, clinics=clinics, labels=worklist.labels_to_choose())
     return {"clinics": clinics, "filters": form.cleaned_data if form.is_valid() else {}}

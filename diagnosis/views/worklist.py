@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from diagnosis import worklist
-from diagnosis.forms import ReadingForm, SavedViewForm
+from diagnosis.forms import SavedViewForm, WorklistForm
 from diagnosis.models import Reading, SavedView, Study
 from diagnosis.services import reading as claims
 from diagnosis.views.stepping import list_query
@@ -41,7 +41,7 @@ def open_studies(request: HttpRequest) -> HttpResponse:
     etag = _etag(request, clinics)
     if request.htmx and request.headers.get("If-None-Match") == etag:
         return HttpResponseNotModified(headers={"ETag": etag})
-    form = ReadingForm(request.GET, clinics=clinics, labels=worklist.labels_to_choose())
+    form = WorklistForm(request.GET, clinics=clinics, labels=worklist.labels_to_choose())
     filters = form.cleaned_data if form.is_valid() else {}
     rows, more = worklist.worklist_page(
         user=request.user, clinics=clinics, filters=filters, after=_after(request), size=PAGE_SIZE
@@ -165,7 +165,7 @@ def saved_view_keep(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         raise ApplicationError("invalid_input", fields=form.errors)
     name, given = form.cleaned_data["name"].strip(), QueryDict(form.cleaned_data["query"])
-    if not ReadingForm(given, clinics=clinics, labels=worklist.labels_to_choose()).is_valid():
+    if not WorklistForm(given, clinics=clinics, labels=worklist.labels_to_choose()).is_valid():
         raise ApplicationError("invalid_input")
     own, query = SavedView.objects.filter(user=request.user), list_query(given)
     if own.exclude(name=name).count() >= SavedView.AT_MOST:
