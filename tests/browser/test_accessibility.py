@@ -46,6 +46,10 @@ def test_pages_of_the_reading_room_are_accessible(browse, studies, width):
         "worklist": "/worklist/",
         "viewer": f"{studies.new}view/",
         "read": f"{studies.new}read/",
+        "report": f"{studies.new}report/",
+        "follow-up": "/follow-up/",
+        "second look": "/second-look/",
+        "numbers": "/numbers/",
     }
     for name, address in pages.items():
         page.goto(address)
@@ -64,7 +68,7 @@ def test_signing_in_is_accessible(browse):
 def test_pages_of_the_administrator_are_accessible(browse):
     page = browse("clinicadmin")
     found = {}
-    for address in ("/people/", "/audit/"):
+    for address in ("/people/", "/audit/", "/numbers/", "/retention/"):
         page.goto(address)
         found[address] = faults(page)
     assert {name: each for name, each in found.items() if each} == {}
