@@ -239,17 +239,33 @@ def findings_by_date(*, user: User, patient: Patient) -> list[dict[str, Any]]:
         )
         .order_by("date", "prediction__created_at", "prediction_id", "-calibrated", "label")
     )
-    return [_history_entry(finding) for finding in findings]
+    return [_history_entry(finding, finding.date, finding.report_status) for finding in findings]
 
 
-def patient_history(*, user: User, patient: Patient) -> list[dict[str, Any]]:
-    """The same findings drawn together as curves: one per label, one series per model version.
+def patient_history(studies: Iterable[Study]) -> list[dict[str, Any]]:
+    """The findings of studies as `studies_read` gives them, drawn as curves: one per label, one series per model
+    version; no query.
 
     `[{label, title, series: [{model: {name, version}, points: [{date, study, radiograph, calibrated, threshold, word,
     report_status}]}]}]`, points oldest first.
     """
+    findings = [
+        (
+            study.acquired_at or film.created_at,
+            prediction.created_at,
+            prediction.pk,
+            -finding.calibrated,
+            finding,
+            study,
+        )
+        for study in studies
+        for film in study.films
+        for prediction in film.shown_predictions
+        for finding in prediction.findings.all()
+    ]
     labels: dict[str, dict[str, Any]] = {}
-    for entry in findings_by_date(user=user, patient=patient):
+    for taken, *_, finding, study in sorted(findings, key=lambda found: (*found[:4], found[4].label)):
+        entry = _history_entry(finding, taken, study.report_status)
         curve = labels.setdefault(entry["label"], {"label": entry["label"], "title": entry["title"], "series": {}})
         model = {"name": entry["model"]["name"], "version": entry["model"]["version"]}
         series = curve["series"].setdefault(tuple(model.values()), {"model": model, "points": []})
@@ -260,16 +276,16 @@ def patient_history(*, user: User, patient: Patient) -> list[dict[str, Any]]:
 _POINT = ("date", "study", "radiograph", "calibrated", "threshold", "word", "report_status")
 
 
-def _history_entry(finding: Any) -> dict[str, Any]:
+def _history_entry(finding: Finding, date: datetime, report_status: str) -> dict[str, Any]:
     prediction = finding.prediction
     model, radiograph = prediction.model_version, prediction.radiograph
     return {
-        "date": finding.date,
+        "date": date,
         "study": radiograph.study_id,
         "radiograph": radiograph.pk,
         "prediction": prediction.pk,
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "report_status": finding.report_status,
+        "report_status": report_status,
         "label": finding.label,
         "title": label_title(model, finding.label),
         "probability": finding.probability,

@@ -33,6 +33,8 @@ from patients.models import Clinic, Patient, User
 from patients.selectors import patient_read
 
 PAGE_SIZE = 30
+#: Of one patient; more than a life of chest films.
+STUDIES_SHOWN = 100
 
 
 @require_safe
@@ -120,9 +122,11 @@ def patient_page(request: HttpRequest, patient: Patient, consent_form: ConsentFo
     if consent_form is None and access.can_at(request.user, Action.CONSENT_RECORD, patient.clinic):
         consent_form = ConsentForm(today=patient.clinic.today)
     standings, decisions = consents_read(user=request.user, patient=patient)
-    studies = list(selectors.studies_read(request.user).filter(patient=patient)[:100])
+    studies = list(selectors.studies_read(request.user).filter(patient=patient)[: STUDIES_SHOWN + 1])
+    more = len(studies) > STUDIES_SHOWN
+    studies = studies[:STUDIES_SHOWN]
     films_judge(film for study in studies for film in study.films)
-    charts = history_charts(selectors.patient_history(user=request.user, patient=patient))
+    charts = history_charts(selectors.patient_history(studies))
     quiet = [chart for chart in charts if chart.is_quiet] if len(charts) > FEW_FINDINGS else []
     context: dict[str, Any] = {
         "patient": patient,
@@ -130,6 +134,7 @@ def patient_page(request: HttpRequest, patient: Patient, consent_form: ConsentFo
         "decisions": decisions,
         "consent_form": consent_form,
         "studies": studies,
+        "newest_only": STUDIES_SHOWN if more else None,
         "charts": [chart for chart in charts if chart not in quiet],
         "quiet_charts": quiet,
         "may_send": access.can_at(request.user, Action.STUDY_UPLOAD, patient.clinic),

@@ -146,24 +146,33 @@ def test_history_is_one_curve_per_label_and_one_series_per_model_version(patient
     )
     radiologist = user_for("radiologist")
     make.report_make(first.radiograph.study, radiologist)
-    (curve,) = selectors.patient_history(user=radiologist, patient=patient)
+    (curve,) = selectors.patient_history(selectors.studies_read(radiologist))
     assert (curve["label"], curve["title"]) == ("pneumonia", "Pneumonia")
     assert [series["model"]["version"] for series in curve["series"]] == ["1.0.0", "2.0.0"]
     assert curve["series"][0]["points"][0]["report_status"] == "final"
     assert curve["series"][1]["points"][0]["report_status"] == "unread"
 
 
-@pytest.mark.parametrize("number", [1, 4])
-def test_history_costs_three_queries(one_request, number, patient, user_for, django_assert_num_queries):
-    _films(patient, number)
+def test_history_costs_no_query_beside_those_of_the_studies(patient, user_for, django_assert_num_queries):
+    _films(patient, 4)
+    studies = list(selectors.studies_read(user_for("radiologist")))
+    with django_assert_num_queries(0):
+        assert selectors.patient_history(studies)
+
+
+def test_history_of_a_patient_is_the_same_as_curves_and_as_a_list(patient, user_for):
+    _films(patient, 4)
     radiologist = user_for("radiologist")
-    with django_assert_num_queries(3):
-        assert selectors.patient_history(user=radiologist, patient=patient)
+    curves = selectors.patient_history(selectors.studies_read(radiologist))
+    points = [point for curve in curves for series in curve["series"] for point in series["points"]]
+    listed = selectors.findings_by_date(user=radiologist, patient=patient)
+    assert len(points) == len(listed) > 0
+    assert all(any(point.items() <= entry.items() for entry in listed) for point in points)
 
 
 def test_history_is_empty_where_results_are_hidden(patient, user_for):
     _films(patient, 1)
-    assert selectors.patient_history(user=user_for("operator"), patient=patient) == []
+    assert selectors.patient_history(selectors.studies_read(user_for("operator"))) == []
 
 
 def test_urgent_films_come_first_in_the_queue_then_the_oldest(patient):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from diagnosis.charts import BOTTOM, TOP, history_charts
+from diagnosis.views import films
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +62,7 @@ def test_edit_and_send_are_offered_to_who_may(client_for, patient):
 
 
 @pytest.mark.parametrize("studies", [1, 30])
-def test_page_costs_fifteen_queries_however_many_studies(client_for, patient, count_queries, studies):
+def test_page_costs_fourteen_queries_however_many_studies(client_for, patient, count_queries, studies):
     client = client_for("radiologist")
     reader = factories.user_make("radiologist", patient.clinic)
     for number in range(studies):
@@ -69,9 +70,19 @@ def test_page_costs_fifteen_queries_however_many_studies(client_for, patient, co
         factories.job_make(film, "infer", "succeeded")
         factories.report_make(film.study, reader)
     factories.job_make(factories.radiograph_make(factories.study_make(patient)))
-    # session, user, memberships, emergencies; patient, numbers, audit; studies, films, jobs, results, findings; curves;
-    # and of what came since: consents, decisions, the menu's open alerts
-    assert count_queries(lambda: page_of(client, patient)) == 15
+    # session, user, memberships, emergencies; patient, numbers, audit; studies, films, jobs, results, findings;
+    # consents; the menu's open alerts
+    assert count_queries(lambda: page_of(client, patient)) == 14
+
+
+def test_page_says_when_it_shows_the_newest_studies_only(client_for, patient, monkeypatch):
+    addresses = [reverse("study_detail", args=[add_film(patient, 0.1, days).radiograph.study_id]) for days in (9, 1)]
+    client = client_for("radiologist")
+    assert "newest" not in page_of(client, patient)
+    monkeypatch.setattr(films, "STUDIES_SHOWN", 1)
+    page = page_of(client, patient)
+    assert "The newest 1 studies are shown" in page
+    assert [address in page for address in addresses] == [False, True]
 
 
 def point(value: float, date, threshold: float = 0.5) -> dict:
