@@ -31,6 +31,7 @@ from patients.actor import SYSTEM, process_acts_as
 from patients.context import RequestContext, set_current_request
 from patients.models import Clinic, Patient, User
 from tests import factories
+from tests.migrated import migrated_database
 
 # Several test processes share the cores, where TensorFlow's own threads would only wait for one another.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -62,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> Iterator[None]:
     """Every test runs with the application's own login, so that row security holds in it; the test itself acts as the
     system, its requests as whoever is signed in. The owner alone makes, empties and drops the test database. Tests that
     commit are cleaned up by TRUNCATE, which the audit's trigger refuses; the clean-up alone may."""
@@ -80,6 +81,8 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
             (DatabaseCreation, "destroy_test_db"),
         ):
             patch.setattr(owner, name, as_owner()(getattr(owner, name)))
+        with django_db_blocker.unblock():
+            connection.settings_dict["TEST"]["TEMPLATE"] = migrated_database()
         yield
 
 
