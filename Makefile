@@ -27,8 +27,10 @@ study: $(VENV)/.train ## Make the commands of the model study ready, and list th
 	@$(BIN)/python -m mlcore --help
 
 test: $(VENV)/.dev ## Run every test
-	@mkdir -p var
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --durations=15 --junitxml=var/junit.xml $(ARGS)
+	@mkdir -p var/tmp
+	@# pytest closes its folder in the system's temporary one to other accounts whenever it starts, and a database that
+	@# runs there under an account of its own then ends: each checkout has a folder of its own.
+	@PYTEST_DEBUG_TEMPROOT=var/tmp $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --durations=15 --junitxml=var/junit.xml $(ARGS)
 
 faults: $(VENV)/.dev ## Kill, freeze, fill and damage a site of its own, and count what is lost (ARGS=--help explains)
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -1,20 +1,17 @@
 """A database with every migration applied, from which each test process copies its own: migrating takes half a minute.
 
-May import: Django, `cxrsite.database`.
+May import: Django, `cxrsite.database`, `tests.site.prepared`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import sys
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
 
 from cxrsite.database import as_owner
+from tests.site.prepared import migrations_digest
 
 _LOCK = 20_261_127
 
@@ -22,7 +19,7 @@ _LOCK = 20_261_127
 def migrated_database() -> str:
     """Its name, which stands for the state of all migrations. Made by the first process that asks, and kept for the
     next run of the tests; those of other states are dropped."""
-    name = f"migrated_{_digest()}"
+    name = f"migrated_{migrations_digest()}"
     with as_owner(), connection._nodb_cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, 'migrated_')")
@@ -32,14 +29,6 @@ def migrated_database() -> str:
                 cursor.execute(f"DROP DATABASE {connection.ops.quote_name(old)}")
             _make(cursor, name)
     return name
-
-
-def _digest() -> str:
-    digest = hashlib.sha256()
-    for key, migration in sorted(MigrationLoader(None).disk_migrations.items()):
-        module = sys.modules[type(migration).__module__]
-        digest.update(repr(key).encode() + inspect.getsource(module).encode())
-    return digest.hexdigest()[:12]
 
 
 def _make(cursor: Any, name: str) -> None:

@@ -38,6 +38,7 @@ class Side:
     """A clinic with a patient, whose film is analysed, in a study with and a study without a signed report."""
 
     def __init__(self, name: str, clinic: Clinic, radiologist: Any, assigned: Any, sender: Any, opener: Any) -> None:
+        self._ids: dict[str, dict[str, str]] = {}
         self.clinic = clinic
         self.sender = sender
         self.patient = factories.patient_make(
@@ -78,7 +79,12 @@ class Side:
         return study
 
     def ids(self, variant: str) -> dict[str, str]:
-        """The value of each parameter of an address, by its name or by the folder before it."""
+        """The value of each parameter of an address, by its name or by the folder before it. Read once."""
+        if variant not in self._ids:
+            self._ids[variant] = self._ids_read(variant)
+        return self._ids[variant]
+
+    def _ids_read(self, variant: str) -> dict[str, str]:
         study = self.signed if variant == "signed" else self.unsigned
         radiograph = study.radiographs.get()
         by_kind = {

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.site.prepared import cluster_copy
 from tests.synthetic import as_dicom, synthetic_film
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ ARGUMENTS = [
 LINK_TROUBLE = ("Failed to load resource", "htmx:afterRequest", "htmx:sendError", "Response Status Error Code")
 LOG = ROOT / "var" / "browser-site.log"
 START_SECONDS = 180
-RESULT_SECONDS = 60
+RESULT_SECONDS = 150
 #: A first load needs the workers' models, a slow machine needs patience; what is awaited is always a condition.
 expect.set_options(timeout=20_000)
 
@@ -65,6 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             pytest.fail("Chromium is not installed: apt-get install chromium")
         pytest.skip("Chromium is not installed, so the pages were not tried in a browser")
     folder = tmp_path_factory.mktemp("site")
+    cluster_copy(folder)
     port = _free_port()
     LOG.parent.mkdir(exist_ok=True)
     with LOG.open("w") as log:

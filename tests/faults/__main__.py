@@ -20,6 +20,7 @@ from tests.faults.designs import DESIGNS, NAIVE, OURS
 from tests.faults.plan import KINDS, plan_make
 from tests.faults.report import table
 from tests.faults.site import ROOT, STOP_SECONDS, environment, own_folder
+from tests.site.prepared import cluster_copy
 
 SEEDS = (1, 2, 3)
 FILMS_PER_SECOND = 2.0
@@ -88,7 +89,7 @@ def plan_show(options: argparse.Namespace) -> int:
 
 
 def world_make(folder: Path) -> None:
-    folder.mkdir()
+    cluster_copy(folder)
     command = [sys.executable, "-m", "tests.faults.world"]
     subprocess.run(command, cwd=ROOT, env=environment(folder, OURS.settings), check=True, stdout=subprocess.DEVNULL)
 

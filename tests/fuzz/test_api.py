@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.site.prepared import cluster_copy
 from tests.site.running import ROOT, Site, free_port, wait_until
 from tests.synthetic import as_png, synthetic_film
 
@@ -42,7 +43,9 @@ LISTS = ("patients", "studies", "radiographs", "jobs", "predictions", "reports",
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     generous = ";".join(f"{limit}=1000000" for limit in ("visitor", "person", "token", "upload", "search"))
-    running = Site(tmp_path_factory.mktemp("fuzz") / "var", free_port(), RATE_LIMITS=generous)
+    folder = tmp_path_factory.mktemp("fuzz") / "var"
+    cluster_copy(folder)
+    running = Site(folder, free_port(), RATE_LIMITS=generous)
     try:
         running.wait_until_ready(180)
         yield running

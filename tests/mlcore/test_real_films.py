@@ -37,7 +37,7 @@ def test_train_makes_a_model_that_evaluate_finds_as_its_card_says(
         ("abiyev2018", []),
         ("rahman2020", ["--only", "squeezenet"]),
         ("chexnet2017", ["--backbone", "squeezenet", "--only", "squeezenet"]),
-        ("chestnet2018", ["--backbone", "resnet50", "--only", "chestnet"]),
+        ("chestnet2018", ["--backbone", "resnet50", "--only", "chestnet", "--limit", "20"]),
     ],
 )
 def test_recipe_runs_and_sets_its_figure_beside_the_papers(recipe: str, options: list[str], tmp_path: Path) -> None:
