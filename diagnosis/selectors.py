@@ -242,7 +242,7 @@ def findings_by_date(*, user: User, patient: Patient) -> list[dict[str, Any]]:
     return [_history_entry(finding, finding.date, finding.report_status) for finding in findings]
 
 
-def patient_history(studies: Iterable[Study]) -> list[dict[str, Any]]:
+def patient_history(studies: Iterable[Any]) -> list[dict[str, Any]]:
     """The findings of studies as `studies_read` gives them, drawn as curves: one per label, one series per model
     version; no query.
 
