@@ -111,6 +111,24 @@ CODES |= {
         "The radiologist has withdrawn this finding; there is nothing to acknowledge. Read the report.",
     ),
     "action_missing": ErrorCode(409, "Say what was done", "Say in a few words what was done, or who was told."),
+    # a study under the wrong patient
+    "move_unknown_patient": ErrorCode(
+        409, "Number not found", "{number} is the number of no patient of this clinic, or of several."
+    ),
+    "move_same_patient": ErrorCode(409, "The same patient", "The study is under this patient already."),
+    "move_reason_missing": ErrorCode(409, "Reason missing", "Say why these films are of another patient."),
+    "move_asked": ErrorCode(409, "Asked already", "{who} has asked already; a second person decides first."),
+    "move_decided": ErrorCode(409, "Decided already", "{who} has decided this already."),
+    "move_same_person": ErrorCode(409, "Second person needed", "You asked for it yourself. Somebody else decides."),
+    "move_report_signed": ErrorCode(
+        409,
+        "Report signed",
+        "The signed report names this patient, so the study stays. The radiologist amends the report to say whose "
+        "films they are, and the films are sent again under the right patient.",
+    ),
+    "move_waits": ErrorCode(
+        409, "Whose films?", "Somebody says that these films are of another patient. Let that be decided first."
+    ),
     # second look
     "second_look_signer": ErrorCode(
         409, "Another reader", "You signed a report of this study. Somebody else has to take the second look."

@@ -260,3 +260,9 @@ class DistributionQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Of the clinics whose numbers the user may see."""
         return self.filter(clinic__in=access.clinic_ids(user, Action.NUMBERS_VIEW))
+
+
+class StudyMoveQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of the clinics where the user follows studies. Who the two patients are is another right."""
+        return self.filter(clinic__in=access.clinic_ids(user, Action.STUDY_STATUS))

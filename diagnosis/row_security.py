@@ -64,6 +64,7 @@ RULES: dict[str, Rows] = {
         insert=_OF_OWN_PATIENT,
         update=_OF_OWN_PATIENT,
     ),
+    "diagnosis.StudyMove": Rows(select=OF_READ_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
     "diagnosis.Radiograph": Rows(
         select=f"{OF_READ_CLINIC} OR {_OF_REFERRED_STUDY % 'study_id'}", insert=_OF_OWN_STUDY, update=_OF_OWN_STUDY
     ),

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from diagnosis.models import Discordance, Finding, ReportedFinding
 from patients import access
 from patients.access import Action
-from patients.models import User
+from patients.actor import SYSTEM, acting_as
+from patients.models import Clinic, Membership, User
 
 #: Sure that it is absent: at most this share of the threshold. The mirror of "present", which is at least halfway from
 #: the threshold to certainty.
@@ -34,6 +35,14 @@ def discordance_kind(decision: ReportedFinding) -> str:
     return ""
 
 
+@acting_as(SYSTEM)
+def reads_alone(user: User, clinic: Clinic) -> bool:
+    """Does nobody else read for the clinic now? Then who signed looks again: better than nobody ever. One query, of
+    every person's role, so the system asks."""
+    readers = Membership.objects.filter(access.holds_now(), clinic=clinic, role__in=access.MATRIX[Action.SECOND_LOOK])
+    return not readers.filter(user__is_active=True).exclude(user=user).exists()
+
+
 def discordances_read(user: User) -> QuerySet[Discordance]:
     """Those of the clinics that the user reads for, ready to be shown, oldest first: one query."""
     model, signer = "finding__prediction__model_version", "decision__report__signed_by"
@@ -46,13 +55,19 @@ def discordances_closed(user: User, filters: Mapping[str, Any]) -> QuerySet[Disc
     return discordances_read(user).filter(looked_at__isnull=False, **given).order_by("-looked_at", "-id")
 
 
+#: Looked at by nobody but who signed: an amendment that settles it, or a reader alone at the clinic.
+_BY_ITS_READER = Q(looked_by=F("decision__report__signed_by"))
+
+
 def discordances_tally(user: User) -> dict[str, int]:
-    """How many were looked at, and of these how many led to an amendment, and in how many the model was right."""
+    """How many were looked at; of these how many led to an amendment, in how many the model was right, and how many
+    were looked at by the one who had signed."""
     closed = Discordance.objects.visible_to(user).filter(looked_at__isnull=False).order_by()
     return closed.aggregate(
         looked=Count("pk"),
         amended=Count("pk", filter=Q(outcome=Discordance.Outcome.AMEND)),
         model_right=Count("pk", filter=Q(model_was=Discordance.ModelWas.RIGHT)),
+        own=Count("pk", filter=_BY_ITS_READER),
     )
 
 

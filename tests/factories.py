@@ -37,6 +37,7 @@ from diagnosis.models import (
     Report,
     ReportedFinding,
     Study,
+    StudyMove,
     ThresholdChange,
 )
 from diagnosis.services.reading import reading_place
@@ -306,6 +307,12 @@ def alert_make(report: Report, label: str = "pneumonia", **fields: Any) -> Criti
     mail = AlertMail.objects.create(study=study, clinic=study.clinic, kind="raised")
     facts = {"title": label.capitalize(), "raised_by": report.author, "mail": mail} | fields
     return CriticalAlert.objects.create(study=study, clinic=study.clinic, report=report, label=label, **facts)
+
+
+def move_make(study: Study, patient: Patient, user: User, **fields: Any) -> StudyMove:
+    """That this person asked to put the study under this patient."""
+    facts = {"from_patient": study.patient, "to_patient": patient, "asked_by": user, "reason": "Names were swapped"}
+    return StudyMove.objects.create(study=study, clinic=study.clinic, **facts | fields)
 
 
 def discordance_make(report: Report, label: str = "pneumonia", verdict: str = "rejected", **fields: Any) -> Discordance:

@@ -14,7 +14,7 @@ from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.reading import Reading, SavedView
 from diagnosis.models.report import FirstImpression, Report, ReportedFinding
 from diagnosis.models.report_settings import ReportSettings
-from diagnosis.models.study import Study, UploadKey
+from diagnosis.models.study import Study, StudyMove, UploadKey
 from diagnosis.models.threshold import ThresholdChange
 from diagnosis.models.worker import Tally, Worker
 
@@ -38,6 +38,7 @@ __all__ = [
     "ReportedFinding",
     "SavedView",
     "Study",
+    "StudyMove",
     "Tally",
     "ThresholdChange",
     "UploadKey",

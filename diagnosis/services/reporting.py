@@ -4,7 +4,7 @@ Every change of a draft names the version it was made from and is refused when a
 its audit in the same commit. Whether the person has signed in a moment ago is asked by the callers
 (`patients.stepup`), for only a request can tell.
 May import: `diagnosis.models`, `.reports`, `.sentences`, `.services.alerts`,
-`.services.second_look`, `patients`.
+`.services.moves`, `.services.second_look`, `patients`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from diagnosis.models import CriticalAlert, FirstImpression, Report, ReportedFin
 from diagnosis.querysets import SIGNED, reads_first
 from diagnosis.reports import Answer, addable, answers_read, prior_read, report_draft, wording_of
 from diagnosis.services.alerts import alerts_follow
+from diagnosis.services.moves import require_patient_sure
 from diagnosis.services.second_look import discordances_follow
 from patients import access
 from patients.access import Action
@@ -148,8 +149,9 @@ def draft_normal(*, user: User, report: Report, version: int) -> Report:
 def report_preliminary(*, user: User, report: Report, version: int) -> Report:
     """Say that the report can be relied on for now; it can still be changed. Its critical findings alert the clinic at
     once. Raises as `draft_save`, and
-    `impression_missing`."""
+    `impression_missing`, `move_waits`."""
     report = _writable(user, report, version)
+    require_patient_sure(report.study)
     _require_impression(report)
     report.status, report.preliminary_at = Status.PRELIMINARY, report.preliminary_at or timezone.now()
     _store(user, report, "preliminary")
@@ -162,10 +164,11 @@ def report_sign(*, user: User, report: Report, version: int) -> Report:
     """Sign for good, with the signer's registration number; of two at once one does. What the model reported needs a
     decision each; what it did not report and nobody added is noted as absent, so that agreement can be counted.
 
-    Raises as `draft_save`, and `registration_missing`, `impression_missing`, `decision_missing`.
+    Raises as `draft_save`, and `registration_missing`, `impression_missing`, `decision_missing`, `move_waits`.
     """
     report = _writable(user, report, version)
     access.require_at(user, Action.REPORT_SIGN, report.study.clinic)
+    require_patient_sure(report.study)
     registration_number = registration_number_of(user, report.study.clinic)
     if not registration_number:
         raise ApplicationError("registration_missing")

@@ -22,6 +22,7 @@ from diagnosis.services import queue
 from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge, queue_view, system_view
 from diagnosis.views.follow_up import alerts_context
+from diagnosis.views.moves import move_context
 from patients import access
 from patients.access import Action
 from patients.audit import audit_list, audit_record
@@ -86,6 +87,7 @@ def study_detail(request: HttpRequest, study_id: UUID) -> HttpResponse:
     context = films_context(request.user, study, study.films)
     context |= {"reading": reading_of(request.user, study), "renew_seconds": RENEW_SECONDS}
     context |= alerts_context(request.user, study)
+    context |= move_context(request.user, study, signed=bool(study.signature))
     return render(request, "diagnosis/study_detail.html", context)
 
 

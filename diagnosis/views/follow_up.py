@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from diagnosis import alerts, second_look, selectors
 from diagnosis.models import CriticalAlert, Study
 from diagnosis.services.alerts import alert_acknowledge
+from diagnosis.views.moves import moves_waiting
 from patients.audit import audit_list
 from patients.errors import ApplicationError
 from patients.models import User
@@ -41,6 +42,7 @@ def follow_up(request: HttpRequest) -> HttpResponse:
         "without_address": sorted({alert.clinic.name for alert in waiting if not alert.clinic.critical_contact}),
     }
     context["second_looks"] = second_look.discordances_waiting(request.user)
+    context["moves"] = moves_waiting(request.user)
     shown = {alert.study.patient for alert in (*waiting, *closed)}
     audit_list(user=request.user, patients=shown, renewed=bool(request.htmx))
     return render(request, "diagnosis/_follow_up.html" if request.htmx else "diagnosis/follow_up.html", context)

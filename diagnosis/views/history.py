@@ -14,7 +14,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from diagnosis.models import CriticalAlert, Discordance, FilmExpiry, Radiograph, Report, ReportedFinding, Study
+from diagnosis.models import (
+    CriticalAlert,
+    Discordance,
+    FilmExpiry,
+    Radiograph,
+    Report,
+    ReportedFinding,
+    Study,
+    StudyMove,
+)
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -49,6 +58,7 @@ def study_history(request: HttpRequest, study_id: UUID) -> HttpResponse:
         ReportedFinding.pgh_event_model.objects.filter(report__study=study),
         CriticalAlert.pgh_event_model.objects.filter(study=study),
         Discordance.pgh_event_model.objects.filter(study=study),
+        StudyMove.pgh_event_model.objects.filter(study=study),
     )
     return _page(request, study, study.patient, changes, {"study": study})
 

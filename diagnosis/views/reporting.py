@@ -28,6 +28,7 @@ from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.sheet import sheet_of
 from diagnosis.views.common import films_context
 from diagnosis.views.follow_up import alerts_context
+from diagnosis.views.moves import move_context
 from diagnosis.views.stepping import address_of, go, list_query, study_ahead, study_step
 from patients import access
 from patients.access import Action
@@ -252,6 +253,7 @@ def _page(request: HttpRequest, study: Study, *, status: int = 200, **more: Any)
     context["reads_first"] = any(film.reads_first for film in study.films)
     context |= {"reading": reading_of(request.user, study), "renew_seconds": RENEW_SECONDS}
     context |= {"ahead": study_ahead(request, study), "list_query": list_query(request.GET)}
+    context |= move_context(request.user, study, signed=True)
     context["registration_number"] = reporting.registration_number_of(request.user, study.clinic)
     audit_record(user=request.user, verb="read", target=study, clinic=study.clinic, patient=study.patient)
     return render(request, "reading/read.html", context | more, status=status)

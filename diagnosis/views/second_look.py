@@ -5,6 +5,7 @@ May import: Django, `diagnosis.second_look`, `.services.second_look`, `.forms`, 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -52,11 +53,15 @@ def second_looks(request: HttpRequest) -> HttpResponse:
 
 
 def _judged(request: HttpRequest, rows: Any) -> list[Any]:
-    """Give each row what the template says of it: the finding's name, and did this person sign the report?"""
+    """Give each row what the template says of it: the finding's name, whether this person signed the report, and
+    whether they may look all the same."""
     judged = list(rows)
+    alone = cache(lambda clinic: second_look.reads_alone(request.user, clinic))
     for row in judged:
         row.title = label_title(row.finding.prediction.model_version, row.finding.label)
         row.is_own = row.decision.report.signed_by_id == request.user.pk
+        row.may_look = row.looked_at is None and (not row.is_own or alone(row.clinic))
+        row.by_its_reader = row.looked_by_id == row.decision.report.signed_by_id
     return judged
 
 

@@ -80,6 +80,9 @@ GET   /studies/<uuid:study_id>/report/                          302  403  200  2
 GET   /studies/<uuid:study_id>/report/pdf/                      302  403  404  404  404  404  403  404  404  404
 POST  /studies/<uuid:study_id>/report/amend/                    302  403  403  409  404  403  403  404  404  403
 POST  /studies/<uuid:study_id>/report/acknowledge/              302  403  302  302  404  302  403  404  404  403
+GET   /moves/                                                   302  403  200  200  403  403  200  403  403  403
+POST  /moves/<uuid:move_id>/decide/                             302  403  403  302  404  404  302  404  404  404
+POST  /studies/<uuid:study_id>/move/                            302  403  302  403  404  403  403  404  404  403
 GET   /second-look/                                             302  403  403  200  403  403  403  403  403  403
 POST  /second-look/<uuid:discordance_id>/                       302  404  404  302  404  404  404  404  404  404
 GET   /follow-up/                                               302  403  200  200  200  200  403  403  403  403

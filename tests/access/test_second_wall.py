@@ -25,6 +25,7 @@ from diagnosis.models import (
     Report,
     ReportedFinding,
     Study,
+    StudyMove,
     ThresholdChange,
 )
 from patients import access
@@ -66,6 +67,7 @@ TO_CLINIC = {
     CriticalAlert: "clinic",
     AlertMail: "clinic",
     Discordance: "clinic",
+    StudyMove: "clinic",
     OperatingPoint: "clinic",
     ThresholdChange: "clinic",
 }

@@ -59,6 +59,8 @@ class Side:
         self.draft = factories.report_make(self.unsigned, radiologist, "draft", impression="Nothing new.")
         said = self.unsigned.radiographs.get().predictions.get(shadow=False).findings.get(label="pneumonia")
         factories.decision_make(self.draft, "pneumonia", "accepted", finding=said)
+        twin = factories.patient_make(clinic, name, mrn="7002", birth_year=1961, created_by=sender)
+        self.move = factories.move_make(self.signed, twin, colleague)
         self.alert = factories.alert_make(self.draft)
         self.alert_of_signed = factories.alert_make(self.report)
 
@@ -101,6 +103,7 @@ class Side:
             "use": self.use,
             "report": self.report if variant == "signed" else self.draft,
             "discordance": self.discordance,
+            "move": self.move,
             "alert": self.alert_of_signed if variant == "signed" else self.alert,
         }
         return {kind: str(row.pk) for kind, row in by_kind.items()}
@@ -237,6 +240,8 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
             "alerts": [str((side.alert_of_signed if variant == "signed" else side.alert).pk)],
             "action_taken": "Dr Rao was told by phone",
         },
+        "POST /moves/<uuid:move_id>/decide/": {"outcome": "left"},
+        "POST /studies/<uuid:study_id>/move/": {"number": "7002", "reason": "Names were swapped"},
         "POST /second-look/<uuid:discordance_id>/": {"outcome": "stands", "model_was": "wrong"},
         "GET /models/<uuid:model_id>/thresholds/": {"clinic": str(side.clinic.pk)},
         "POST /models/<uuid:model_id>/thresholds/propose/": own_point | {"threshold": "0.4"},

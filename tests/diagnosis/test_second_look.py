@@ -102,6 +102,22 @@ def test_another_reader_than_the_signer_records_the_outcome_once(draft, radiolog
     assert AuditEvent.objects.get(verb="second_look").user == other
 
 
+def test_who_reads_alone_for_a_clinic_looks_again_and_that_is_said(draft, radiologist, clinic, client_for):
+    signed(draft, radiologist, "rejected")
+    row = Discordance.objects.get()
+    left = factories.user_make("radiologist", clinic)
+    told = {"discordance_id": row.pk, "outcome": "stands", "model_was": "wrong"}
+    assert code_of(lambda: second_look_record(user=radiologist, **told)) == "second_look_signer"
+    left.is_active = False
+    left.save()
+    client = client_for(radiologist)
+    assert "nobody else reads for Hill Clinic" in client.get("/second-look/").content.decode()
+    assert client.post(f"/second-look/{row.pk}/", {"outcome": "stands", "model_was": "wrong"}).status_code == 302
+    page = client.get("/second-look/").content.decode()
+    assert "1 by the one who had signed" in page
+    assert ", who had signed" in page
+
+
 # --- the page
 
 

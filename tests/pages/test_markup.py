@@ -81,6 +81,7 @@ def addresses(patient, user_for):
         f"/studies/{signed.pk}/report/",
         "/follow-up/",
         "/second-look/",
+        "/moves/",
         "/status/",
         "/numbers/",
         f"/models/{prediction.model_version_id}/",

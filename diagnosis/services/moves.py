@@ -1,0 +1,114 @@
+"""Service 8: a study under the wrong patient is put under the right one: one person asks, a second one decides.
+
+Only within a clinic, and only while no signed report names the patient. Until it is decided nobody signs. The records
+of both patients keep that it was asked and how it ended.
+May import: `diagnosis.models`, `patients`. Goes to: `reporting`, views.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+import diagnosis.errors  # noqa: F401  joins the refusals to the table
+from diagnosis.models import Report, Study, StudyMove
+from diagnosis.querysets import SIGNED
+from patients import access
+from patients.access import Action
+from patients.audit import audit_record
+from patients.errors import ApplicationError
+from patients.models import Patient, User
+from patients.text import clean_text
+
+REASON_LIMIT, NUMBER_LIMIT = 300, 64
+Outcome = StudyMove.Outcome
+
+
+@transaction.atomic
+def move_ask(*, user: User, study: Study, number: str, reason: str) -> StudyMove:
+    """Ask to put a study under the patient of its clinic who has this number (of any kind, whole).
+
+    Raises `not_found`, `permission_denied`, `move_unknown_patient`, `move_same_patient`, `move_reason_missing`,
+    `move_report_signed`, `move_asked`, `invalid_text`.
+    """
+    study = _locked(user, study)
+    access.require_at(user, Action.STUDY_MOVE_REQUEST, study.clinic)
+    reason = clean_text(reason, field="reason", limit=REASON_LIMIT)
+    if not reason:
+        raise ApplicationError("move_reason_missing")
+    patient = _patient(user, study, clean_text(number, field="number", limit=NUMBER_LIMIT))
+    _require_unsigned(study)
+    waiting = StudyMove.objects.filter(study=study, outcome="").select_related("asked_by").first()
+    if waiting:
+        raise ApplicationError("move_asked", who=waiting.asked_by.get_full_name() or waiting.asked_by.get_username())
+    move = StudyMove.objects.create(
+        study=study,
+        clinic=study.clinic,
+        from_patient=study.patient,
+        to_patient=patient,
+        reason=reason,
+        asked_by=user,
+    )
+    _audit(user, move, "move_ask")
+    return move
+
+
+@transaction.atomic
+def move_decide(*, user: User, move: StudyMove, outcome: str) -> StudyMove:
+    """Move the study, or leave it. Whoever asked may only take it back. A draft has to be opened again by its writer.
+
+    Raises `not_found`, `permission_denied`, `move_same_person`, `move_decided`, `move_report_signed`,
+    `invalid_parameter`.
+    """
+    study = _locked(user, move.study)
+    moves = StudyMove.objects.select_for_update(of=("self",)).select_related("from_patient", "to_patient", "decided_by")
+    move = access.get_visible(moves, user, pk=move.pk)
+    is_own = move.asked_by_id == user.pk
+    access.require_at(user, Action.STUDY_MOVE_REQUEST if is_own else Action.STUDY_MOVE_APPROVE, study.clinic)
+    if outcome not in Outcome.values:
+        raise ApplicationError("invalid_parameter", field="outcome", allowed=", ".join(Outcome.values))
+    if move.decided_by is not None:
+        raise ApplicationError("move_decided", who=move.decided_by.get_full_name() or move.decided_by.get_username())
+    if outcome == Outcome.MOVED:
+        if is_own:
+            raise ApplicationError("move_same_person")
+        _require_unsigned(study)
+        study.patient = move.to_patient
+        study.save(update_fields=["patient"])
+        Report.objects.filter(study=study).exclude(status__in=SIGNED).update(version=F("version") + 1)
+    move.outcome, move.decided_by, move.decided_at = outcome, user, timezone.now()
+    move.save()
+    _audit(user, move, f"move_{outcome}")
+    return move
+
+
+def require_patient_sure(study: Study) -> None:
+    """Raise `move_waits` while it is not decided whose films these are."""
+    if StudyMove.objects.filter(study=study, outcome="").exists():
+        raise ApplicationError("move_waits")
+
+
+def _locked(user: User, study: Study) -> Study:
+    studies = Study.objects.select_for_update(of=("self",)).select_related("clinic", "patient")
+    return access.get_visible(studies, user, pk=study.pk)
+
+
+def _patient(user: User, study: Study, number: str) -> Patient:
+    found = Patient.objects.visible_to(user).filter(clinic=study.clinic, identifiers__value__iexact=number).distinct()
+    patients = list(found[:2])
+    if len(patients) != 1:
+        raise ApplicationError("move_unknown_patient", number=number or "–")
+    if patients[0] == study.patient:
+        raise ApplicationError("move_same_patient")
+    return patients[0]
+
+
+def _require_unsigned(study: Study) -> None:
+    if Report.objects.filter(study=study, status__in=SIGNED).exists():
+        raise ApplicationError("move_report_signed")
+
+
+def _audit(user: User, move: StudyMove, verb: str) -> None:
+    for patient in (move.from_patient, move.to_patient):
+        audit_record(user=user, verb=verb, target=move.study, clinic=move.clinic, patient=patient)
