@@ -32,8 +32,8 @@ def move_ask(*, user: User, study: Study, number: str, reason: str) -> StudyMove
     Raises `not_found`, `permission_denied`, `move_unknown_patient`, `move_same_patient`, `move_reason_missing`,
     `move_report_signed`, `move_asked`, `invalid_text`.
     """
-    study = _locked(user, study)
     access.require_at(user, Action.STUDY_MOVE_REQUEST, study.clinic)
+    study = _locked(user, study)
     reason = clean_text(reason, field="reason", limit=REASON_LIMIT)
     if not reason:
         raise ApplicationError("move_reason_missing")
