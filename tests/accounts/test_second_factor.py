@@ -140,3 +140,43 @@ def test_a_reset_password_does_not_pass_by_the_second_factor(with_app, mailoutbo
     with_app.refresh_from_db()
     assert with_app.check_password(new)
     assert not is_in(client)
+
+
+# --- how the keys lie in the database
+
+
+def refused(user, code: str) -> bool:
+    client = after_password(user)
+    answer = client.post(ASK, {"code": code})
+    return answer.status_code < 500 and not is_in(client)
+
+
+def test_keys_lie_encrypted_in_the_database(operator):
+    secret = generate_totp_secret()
+    TOTP.activate(operator, secret)
+    RecoveryCodes.activate(operator)
+    stored = {each.type: str(each.data) for each in Authenticator.objects.filter(user=operator)}
+    assert secret not in stored["totp"]
+    for data in stored.values():
+        assert "'fernet:" in data
+    assert Authenticator.objects.get(type="totp").wrap().validate_code(code_of(secret))
+
+
+def test_a_new_secret_key_opens_what_was_stored_with_the_one_before(settings, operator):
+    secret = generate_totp_secret()
+    TOTP.activate(operator, secret)
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another long text of nobody's"
+    client = after_password(operator)
+    client.post(ASK, {"code": code_of(secret)})
+    assert is_in(client)
+
+
+def test_factors_stored_with_a_lost_key_let_nobody_in_and_the_log_says_why(settings, operator, caplog):
+    secret = generate_totp_secret()
+    TOTP.activate(operator, secret)
+    codes = RecoveryCodes.activate(operator).get_unused_codes()
+    settings.SECRET_KEY = "another long text of nobody's"
+    assert refused(operator, code_of(secret))
+    assert refused(operator, code_of("A" * 32))
+    assert refused(operator, codes[0])
+    assert "SECRET_KEY is not the one it was stored with" in caplog.text

@@ -40,7 +40,8 @@ def test_pages_of_the_clinic_are_accessible(browse, read_study, width):  # noqa:
 def test_pages_of_the_reading_room_are_accessible(browse, studies, width):
     page = browse("radiologist", width=width)
     found = {}
-    page.goto(studies.new)
+    page.goto(f"{studies.new}read/")
+    sentences = page.get_by_text("Language and sentences").get_attribute("href")
     pages = {
         "study": studies.new,
         "worklist": "/worklist/",
@@ -49,6 +50,8 @@ def test_pages_of_the_reading_room_are_accessible(browse, studies, width):
         "report": f"{studies.new}report/",
         "follow-up": "/follow-up/",
         "second look": "/second-look/",
+        "wrong patient": "/moves/",
+        "sentences": sentences,
         "numbers": "/numbers/",
     }
     for name, address in pages.items():
