@@ -129,6 +129,13 @@ CODES |= {
     "move_waits": ErrorCode(
         409, "Whose films?", "Somebody says that these films are of another patient. Let that be decided first."
     ),
+    # pictures that go before their time
+    "removal_asked": ErrorCode(409, "Asked already", "The removal of this study's pictures is asked already."),
+    "removal_decided": ErrorCode(409, "Decided already", "This was decided or withdrawn already."),
+    "removal_same_person": ErrorCode(409, "Second person needed", "You asked for it yourself. Somebody else decides."),
+    "removal_kept": ErrorCode(409, "Kept", "The pictures of this study are kept: {reason}."),
+    "removal_gone": ErrorCode(409, "Nothing to remove", "This study has no picture any more."),
+    "removal_reason_missing": ErrorCode(409, "Reason missing", "Say why the pictures have to go."),
     # second look
     "second_look_signer": ErrorCode(
         409, "Another reader", "You signed a report of this study. Somebody else has to take the second look."

@@ -266,3 +266,9 @@ class StudyMoveQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Of the clinics where the user follows studies. Who the two patients are is another right."""
         return self.filter(clinic__in=access.clinic_ids(user, Action.STUDY_STATUS))
+
+
+class StudyRemovalQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """Of the clinics that the user administers."""
+        return self.filter(clinic__in=access.clinic_ids(user, Action.STUDY_DELETE_REQUEST))

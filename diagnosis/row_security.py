@@ -73,6 +73,7 @@ RULES: dict[str, Rows] = {
         select=_OF_READABLE_FILM, insert=_AT_OWN_FILM, update=f"(SELECT cxr_reads_all()) OR {_AT_OWN_FILM}"
     ),
     "diagnosis.FilmExpiry": Rows(select=_OF_READABLE_FILM, insert=SYSTEM_ONLY),
+    "diagnosis.StudyRemoval": Rows(select=OF_OWN_CLINIC, insert=_OF_OWN_STUDY, update=OF_OWN_CLINIC),
     "diagnosis.Prediction": Rows(select=_OF_READABLE_FILM, insert=SYSTEM_ONLY),
     "diagnosis.Finding": Rows(
         select="EXISTS (SELECT FROM diagnosis_prediction p WHERE p.id = {table}.prediction_id)", insert=SYSTEM_ONLY

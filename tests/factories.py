@@ -38,6 +38,7 @@ from diagnosis.models import (
     ReportedFinding,
     Study,
     StudyMove,
+    StudyRemoval,
     ThresholdChange,
 )
 from diagnosis.services.reading import reading_place
@@ -313,6 +314,12 @@ def move_make(study: Study, patient: Patient, user: User, **fields: Any) -> Stud
     """That this person asked to put the study under this patient."""
     facts = {"from_patient": study.patient, "to_patient": patient, "asked_by": user, "reason": "Names were swapped"}
     return StudyMove.objects.create(study=study, clinic=study.clinic, **facts | fields)
+
+
+def removal_make(study: Study, user: User | None = None, **fields: Any) -> StudyRemoval:
+    """That an administrator of the clinic asked for the removal of the study's pictures."""
+    facts = {"asked_by": user or user_make("clinicadmin", study.clinic), "reason": "A hand"}
+    return StudyRemoval.objects.create(study=study, clinic=study.clinic, **facts | fields)
 
 
 def discordance_make(report: Report, label: str = "pneumonia", verdict: str = "rejected", **fields: Any) -> Discordance:

@@ -6,7 +6,7 @@ May import: Django, `patients.models`, `diagnosis.querysets`, `.phrases`.
 from diagnosis.models.alert import AlertMail, CriticalAlert
 from diagnosis.models.discordance import Discordance
 from diagnosis.models.drift import Distribution
-from diagnosis.models.expiry import FilmExpiry
+from diagnosis.models.expiry import FilmExpiry, StudyRemoval
 from diagnosis.models.job import Job
 from diagnosis.models.model_version import ModelChange, ModelVersion, OperatingPoint
 from diagnosis.models.prediction import Finding, Prediction
@@ -39,6 +39,7 @@ __all__ = [
     "SavedView",
     "Study",
     "StudyMove",
+    "StudyRemoval",
     "Tally",
     "ThresholdChange",
     "UploadKey",

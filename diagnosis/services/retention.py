@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from diagnosis import storage
@@ -32,6 +32,8 @@ from patients.text import required_text
 #: Before this age a patient is a child, whose films are kept until the clinic's years after it.
 OF_AGE = 18
 KEPT_FOR_EVER = "kept for ever"
+#: What keeps a film back whose time is over.
+UNSIGNED, WRITTEN = "no signed report", "a report is being written"
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ def films_expire(due: Due) -> int:
     gone = sum(_film_expire(film.pk, due) for film in due.films)
     for film in Radiograph.objects.filter(clinic=due.clinic, expiry__isnull=False).iterator():
         if storage.film_size(film.sha256):
-            _files_remove(film.sha256)
+            files_remove(film.sha256)
     return gone
 
 
@@ -125,26 +127,37 @@ def _keep_years(clinic: Clinic) -> int | None:
 
 
 def _films_older(clinic: Clinic, years: int, today: date, **only: Any) -> Iterator[Any]:
-    """Films of the clinic taken at least so many years ago, each with `taken` and what may keep it back."""
+    """Films of the clinic taken at least so many years ago, as `films_judged`."""
     zone = ZoneInfo(clinic.time_zone)
     midnight = datetime.combine(_years_after(today, -years), datetime.max.time(), tzinfo=zone)
+    return films_judged(clinic, **only).filter(taken__lte=midnight).iterator()
+
+
+def films_judged(clinic: Clinic, **only: Any) -> QuerySet[Any]:
+    """Films of the clinic whose picture is there, oldest first, each with `taken` and what may keep it back."""
     signed = Report.objects.filter(study=OuterRef("study"), status__in=SIGNED)
     drafts = Report.objects.filter(study=OuterRef("study")).exclude(status__in=SIGNED)
     work = Job.objects.filter(radiograph=OuterRef("pk"), state__in=[Job.State.QUEUED, Job.State.RUNNING])
     hold = LegalHold.objects.filter(patient=OuterRef("study__patient")).order_by("-recorded_at").values("holds")[:1]
     films = Radiograph.objects.filter(clinic=clinic, expiry__isnull=True, **only).select_related("study__patient")
-    return (
-        films.annotate(
-            taken=Coalesce("study__acquired_at", "created_at"),
-            is_signed=Exists(signed),
-            is_drafted=Exists(drafts),
-            is_open=Exists(work),
-            is_held=Coalesce(Subquery(hold), False),
-        )
-        .filter(taken__lte=midnight)
-        .order_by("taken", "id")
-        .iterator()
-    )
+    return films.annotate(
+        taken=Coalesce("study__acquired_at", "created_at"),
+        is_signed=Exists(signed),
+        is_drafted=Exists(drafts),
+        is_open=Exists(work),
+        is_held=Coalesce(Subquery(hold), False),
+    ).order_by("taken", "id")
+
+
+def kept_before_its_time(film: Any, clinic: Clinic) -> str:
+    """Why a film (of `films_judged`) may not go though its clinic wants it to; empty where it may. What a signed report
+    was read from is kept for as long as the clinic's rule says."""
+    reason = _kept_back(film)
+    if reason == UNSIGNED:
+        return WRITTEN if film.is_drafted else ""
+    years = _keep_years(clinic)
+    is_due = years is not None and _keep_until(film, years) <= clinic.today
+    return reason or ("" if is_due else f"its report is signed, and films are {rule_of(clinic)}")
 
 
 def _keep_until(film: Any, years: int) -> date:
@@ -169,8 +182,8 @@ def _kept_back(film: Any) -> str:
     if film.is_open:
         return "work is open"
     if not film.is_signed:
-        return "no signed report"
-    return "a report is being written" if film.is_drafted else ""
+        return UNSIGNED
+    return WRITTEN if film.is_drafted else ""
 
 
 # --- removal
@@ -187,16 +200,21 @@ def _film_expire(film_id: Any, due: Due) -> bool:
         current = next(_films_older(due.clinic, years, due.clinic.today, pk=film_id), None)
         if current is None or _keep_until(current, years) > due.clinic.today or _kept_back(current):
             return False
-        FilmExpiry.objects.create(radiograph=found, rule=rule_of(due.clinic), size=storage.film_size(found.sha256))
-        Radiograph.objects.filter(pk=film_id).update(display_key="", reading_key="")
-        changes = {"picture": [found.sha256, ""], "rule": ["", rule_of(due.clinic)]}
-        audit_record(user=None, verb="expire", target=found, clinic=due.clinic, patient=patient, changes=changes)
-    _files_remove(found.sha256)
+        film_close(found, rule=rule_of(due.clinic), clinic=due.clinic, patient=patient)
+    files_remove(found.sha256)
     return True
 
 
+def film_close(film: Radiograph, *, rule: str, clinic: Clinic, patient: Patient, user: User | None = None) -> None:
+    """Write down, in the caller's transaction, that the picture goes; `files_remove` follows the commit."""
+    FilmExpiry.objects.create(radiograph=film, rule=rule, size=storage.film_size(film.sha256))
+    Radiograph.objects.filter(pk=film.pk).update(display_key="", reading_key="")
+    changes = {"picture": [film.sha256, ""], "rule": ["", rule]}
+    audit_record(user=user, verb="expire", target=film, clinic=clinic, patient=patient, changes=changes)
+
+
 @transaction.atomic
-def _files_remove(sha256: str) -> None:
+def files_remove(sha256: str) -> None:
     """Unless a film of another study or clinic has the same bytes. The intake of such a film waits meanwhile."""
     lock_wait(f"bytes {sha256}")
     if not Radiograph.objects.filter(sha256=sha256, expiry__isnull=True).exists():

@@ -23,6 +23,7 @@ from diagnosis.models import (
     ReportedFinding,
     Study,
     StudyMove,
+    StudyRemoval,
 )
 from patients import access
 from patients.access import Action
@@ -59,6 +60,7 @@ def study_history(request: HttpRequest, study_id: UUID) -> HttpResponse:
         CriticalAlert.pgh_event_model.objects.filter(study=study),
         Discordance.pgh_event_model.objects.filter(study=study),
         StudyMove.pgh_event_model.objects.filter(study=study),
+        StudyRemoval.pgh_event_model.objects.filter(study=study),
     )
     return _page(request, study, study.patient, changes, {"study": study})
 

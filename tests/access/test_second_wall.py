@@ -26,6 +26,7 @@ from diagnosis.models import (
     ReportedFinding,
     Study,
     StudyMove,
+    StudyRemoval,
     ThresholdChange,
 )
 from patients import access
@@ -68,6 +69,7 @@ TO_CLINIC = {
     AlertMail: "clinic",
     Discordance: "clinic",
     StudyMove: "clinic",
+    StudyRemoval: "clinic",
     OperatingPoint: "clinic",
     ThresholdChange: "clinic",
 }

@@ -61,6 +61,7 @@ class Side:
         factories.decision_make(self.draft, "pneumonia", "accepted", finding=said)
         twin = factories.patient_make(clinic, name, mrn="7002", birth_year=1961, created_by=sender)
         self.move = factories.move_make(self.signed, twin, colleague)
+        self.removal = factories.removal_make(self.unsigned)
         self.alert = factories.alert_make(self.draft)
         self.alert_of_signed = factories.alert_make(self.report)
 
@@ -104,6 +105,7 @@ class Side:
             "report": self.report if variant == "signed" else self.draft,
             "discordance": self.discordance,
             "move": self.move,
+            "removal": self.removal,
             "alert": self.alert_of_signed if variant == "signed" else self.alert,
         }
         return {kind: str(row.pk) for kind, row in by_kind.items()}

@@ -138,6 +138,7 @@ def test_not_even_the_owner_rewrites_a_history(patient, user_for, statement):
     factories.alert_make(report)
     factories.discordance_make(report)
     factories.move_make(study, factories.patient_make(patient.clinic), user_for("radiographer"))
+    factories.removal_make(study)
     factories.consent_make(patient, "training")
     factories.data_policy_make(patient.clinic)
     ReportSettings.objects.create(clinic=patient.clinic, language="fr")
