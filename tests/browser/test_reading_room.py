@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS
+from tests.site.running import wait_until
 
 
 @pytest.fixture
@@ -83,11 +84,9 @@ def test_the_next_film_was_fetched_before_it_is_asked_for_and_not_again(browse, 
     ahead = page.locator("[data-viewer]").get_attribute("data-ahead-films")
     assert ahead
     film = page.request.get(ahead).json()["films"][0]["id"]
-    page.wait_for_function(
-        """(film) => performance.getEntriesByType("resource").some((each) => each.name.includes(film)
-            && each.name.endsWith("/reading/") && each.responseEnd > 0)""",
-        arg=film,
-    )
+    is_fetched = """(film) => performance.getEntriesByType("resource").some((each) => each.name.includes(film)
+            && each.name.endsWith("/reading/") && each.responseEnd > 0)"""
+    wait_until(lambda: page.evaluate(is_fetched, film))  # a page without eval cannot watch for it by itself
     document = page.evaluate("performance.timeOrigin")
     page.keyboard.press("n")
     expect(page.locator("[data-viewer]")).to_have_attribute("data-films", ahead)
