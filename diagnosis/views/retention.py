@@ -29,6 +29,10 @@ SHOWN = 20
 @require_safe
 def retention(request: HttpRequest) -> HttpResponse:
     """Each of the administrator's clinics with its rule and a dry run of it."""
+    return _page(request)
+
+
+def _page(request: HttpRequest, status: int = 200) -> HttpResponse:
     clinics = Clinic.objects.filter(id__in=access.clinic_ids(request.user, Action.RETENTION_VIEW)).order_by("name")
     if not clinics:
         raise ApplicationError("permission_denied")
@@ -38,6 +42,7 @@ def retention(request: HttpRequest) -> HttpResponse:
         request,
         "diagnosis/retention.html",
         {"rows": [_row(clinic) for clinic in clinics], "reason_limit": REASON_LIMIT},
+        status=status,
     )
 
 
@@ -66,8 +71,8 @@ def removal_request(request: HttpRequest) -> HttpResponse:
         if error.status not in (400, 404, 409):
             raise
         messages.error(request, "No study of your clinics has this id." if error.status == 404 else error.detail)
-    else:
-        messages.success(request, "It is asked. The system administrator decides.")
+        return _page(request, status=400)
+    messages.success(request, "It is asked. The system administrator decides.")
     return redirect("retention")
 
 

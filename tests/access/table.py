@@ -101,7 +101,7 @@ GET   /audit/patients/<uuid:patient_id>/print/                  302  403  403  4
 GET   /audit/patients/<uuid:patient_id>/csv/                    302  403  403  403  404  403  200  404  404  403
 GET   /audit/patients/<uuid:patient_id>/history/                302  403  403  200  404  200  200  404  404  403
 GET   /audit/studies/<uuid:study_id>/history/                   302  403  403  200  404  200  200  404  404  403
-POST  /retention/removals/                                      302  403  403  403  403  403  302  403  403  403
+POST  /retention/removals/                                      302  403  403  403  403  403  400  403  403  403
 POST  /retention/removals/<uuid:removal_id>/                    302  404  404  404  404  404  302  404  404  404
 GET   /retention/                                               302  403  403  403  403  403  200  403  403  403
 GET   /status/                                                  302  200  200  200  200  200  200  200  200  200
