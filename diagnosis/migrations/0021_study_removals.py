@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
             name='StudyRemoval',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('reason', models.CharField(max_length=300)),
+                ('reason', models.CharField(max_length=160)),
                 ('asked_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('decided_at', models.DateTimeField(null=True)),
                 ('outcome', models.CharField(blank=True, choices=[('removed', 'Removed'), ('refused', 'Refused'), ('withdrawn', 'Withdrawn')], default='', max_length=10)),
@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ('pgh_id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('pgh_context', pghistory.utils.JSONField(null=True)),
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, serialize=False)),
-                ('reason', models.CharField(max_length=300)),
+                ('reason', models.CharField(max_length=160)),
                 ('asked_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('decided_at', models.DateTimeField(null=True)),
                 ('outcome', models.CharField(blank=True, choices=[('removed', 'Removed'), ('refused', 'Refused'), ('withdrawn', 'Withdrawn')], default='', max_length=10)),

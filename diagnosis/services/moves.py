@@ -90,7 +90,7 @@ def require_patient_sure(study: Study) -> None:
 
 
 def _locked(user: User, study: Study) -> Study:
-    studies = Study.objects.select_for_update(of=("self",)).select_related("clinic", "patient")
+    studies = Study.objects.select_for_update(of=("self",), no_key=True).select_related("clinic", "patient")
     return access.get_visible(studies, user, pk=study.pk)
 
 
@@ -105,7 +105,9 @@ def _patient(user: User, study: Study, number: str) -> Patient:
 
 
 def _require_unsigned(study: Study) -> None:
-    if Report.objects.filter(study=study, status__in=SIGNED).exists():
+    """Held until the commit, so that nobody signs in between."""
+    reports = Report.objects.select_for_update().filter(study=study)
+    if any(report.is_signed for report in reports):
         raise ApplicationError("move_report_signed")
 
 
