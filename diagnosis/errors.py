@@ -127,7 +127,7 @@ CODES |= {
         "films they are, and the films are sent again under the right patient.",
     ),
     "move_waits": ErrorCode(
-        409, "Whose films?", "Somebody says that these films are of another patient. Let that be decided first."
+        409, "Patient not sure", "Somebody says that these films are of another patient. Let that be decided first."
     ),
     # pictures that go before their time
     "removal_asked": ErrorCode(409, "Asked already", "The removal of this study's pictures is asked already."),

@@ -73,7 +73,7 @@ class SendForm(FilmForm):
         super().__init__(*args, **kwargs)
         doctor_field = self.fields["referring_doctor"]
         doctor_field.queryset = referring_doctors(clinic)
-        doctor_field.label_from_instance = lambda user: user.get_full_name() or user.get_username()
+        doctor_field.label_from_instance = lambda user: user.display_name
 
 
 class PatientSearchForm(StyledForm):

@@ -38,7 +38,7 @@ class NumbersForm(StyledForm):
             del self.fields["clinic"]
         reader = self.fields["reader"]
         reader.queryset = readers_of(clinics)
-        reader.label_from_instance = lambda user: user.get_full_name() or user.get_username()
+        reader.label_from_instance = lambda user: user.display_name
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}

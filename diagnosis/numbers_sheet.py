@@ -69,7 +69,7 @@ def _about(scope: Scope) -> Iterator[Row]:
     for clinic in scope.clinics:
         yield _row("about", clinic.name, "maximum wait in minutes", clinic.max_wait_minutes, note=clinic.time_zone)
     reader = scope.reader
-    who = (reader.get_full_name() or reader.get_username()) if reader else "everybody"
+    who = (reader.display_name) if reader else "everybody"
     yield _row("about", who, "reports signed by")
     yield _row("about", f"{scope.first}", "first day")
     yield _row("about", f"{scope.last}", "last day")

@@ -37,7 +37,7 @@ def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases:
         conclusion=report.impression,
         findings=report.findings_text,
         signature=frame["signature"].format(
-            name=signer.get_full_name() or signer.get_username(),
+            name=signer.display_name,
             number=report.registration_number,
             moment=moment_in(phrases, report.signed_at.astimezone(ZoneInfo(zone))),
             zone=zone,

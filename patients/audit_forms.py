@@ -51,7 +51,7 @@ class AuditForm(PeriodForm):
         super().__init__(*args, **kwargs)
         people = User.objects.filter(memberships__clinic__in=clinics).distinct().order_by("last_name", "username")
         self.fields["person"].queryset = people
-        self.fields["person"].label_from_instance = lambda user: user.get_full_name() or user.get_username()
+        self.fields["person"].label_from_instance = lambda user: user.display_name
 
 
 class NumberForm(forms.Form):

@@ -130,7 +130,7 @@ def role_of(event: AuditEvent) -> str:
 
 def person_of(event: AuditEvent) -> str:
     """Who did it: a colleague's name, or the system."""
-    return event.user.get_full_name() or event.user.get_username() if event.user else "The system"
+    return event.user.display_name if event.user else "The system"
 
 
 def clinics_read_by(user: User) -> QuerySet[Clinic]:

@@ -73,7 +73,7 @@ def _names(found: Iterable[tuple[Any, Any]]) -> dict[int, str]:
     ids = {(version.pgh_context or {}).get("user") for _, version in found}
     for _, version in found:
         ids |= {getattr(version, field.attname) for field in version._meta.fields if field.related_model is User}
-    return {user.pk: user.get_full_name() or user.get_username() for user in User.objects.filter(pk__in=ids - {None})}
+    return {user.pk: user.display_name for user in User.objects.filter(pk__in=ids - {None})}
 
 
 def _change(before: Any, version: Any, names: dict[int, str]) -> Change:

@@ -95,7 +95,7 @@ def break_glass_mails_send() -> int:
 
 def _letter(use: BreakGlass) -> Letter:
     body = MAIL.format(
-        name=use.user.get_full_name() or use.user.username,
+        name=use.user.display_name,
         username=use.user.username,
         clinic=use.clinic.name,
         day=f"{use.started_at:%d %B %Y}",

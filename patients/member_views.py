@@ -178,7 +178,7 @@ def _one(users: Any, user_id: int) -> Any:
 
 
 def _name(person: User) -> str:
-    return person.get_full_name() or person.get_username()
+    return person.display_name
 
 
 def _link_page(request: HttpRequest, clinic: Clinic, person: User) -> HttpResponse:

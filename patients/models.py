@@ -62,6 +62,11 @@ class User(AbstractUser):
     """A person who signs in, or a program that sends films with a token: one with a membership of role `client`, and
     no password. What they may do comes from memberships, read on every request."""
 
+    @property
+    def display_name(self) -> str:
+        """The full name, or the name to sign in with where none is given."""
+        return self.get_full_name() or self.get_username()
+
 
 def validate_time_zone(name: str) -> None:
     """Refuses names that no clock knows, such as a city that has no zone of its own."""

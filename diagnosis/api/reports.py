@@ -131,7 +131,7 @@ class ReportSerializer(serializers.Serializer):
 
     def get_signed_by(self, report: Report) -> str | None:
         signer = report.signed_by
-        return (signer.get_full_name() or signer.get_username()) if signer else None
+        return (signer.display_name) if signer else None
 
 
 class FirstImpressionSerializer(serializers.Serializer):

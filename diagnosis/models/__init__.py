@@ -14,7 +14,8 @@ from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.reading import Reading, SavedView
 from diagnosis.models.report import FirstImpression, Report, ReportedFinding
 from diagnosis.models.report_settings import ReportSettings
-from diagnosis.models.study import Study, StudyMove, UploadKey
+from diagnosis.models.study import Study, UploadKey
+from diagnosis.models.study_move import StudyMove
 from diagnosis.models.threshold import ThresholdChange
 from diagnosis.models.worker import Tally, Worker
 

@@ -1,21 +1,17 @@
 """Films whose picture is no longer kept, and studies whose pictures a clinic wants removed.
 
-May import: Django, `patients.models`, `diagnosis.models.radiograph`, `.study`, `diagnosis.querysets`.
+May import: Django, `diagnosis.models.radiograph`, `.two_people`, `diagnosis.querysets`.
 """
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import models
-from django.db.models import F, Q
 from django.utils import timezone
 
 from diagnosis.models.radiograph import Radiograph
-from diagnosis.models.study import Study
+from diagnosis.models.two_people import StudyRequest, done_by_two
 from diagnosis.querysets import StudyRemovalQuerySet
 from patients.history import tracked
-from patients.models import Clinic, User
 
 
 @tracked(by="radiograph")
@@ -38,40 +34,18 @@ class FilmExpiry(models.Model):
 
 
 @tracked(by="study")
-class StudyRemoval(models.Model):
+class StudyRemoval(StudyRequest):
     """That the pictures of a study go before their time: the clinic's administrator asks, the system administrator
-    decides. The row stays, and so do the study, its results and reports."""
+    decides. The study, its results and reports stay."""
 
     class Outcome(models.TextChoices):
         REMOVED = "removed", "Removed"
         REFUSED = "refused", "Refused"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="removals")
-    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
-    reason = models.CharField(max_length=160)
-    asked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    asked_at = models.DateTimeField(default=timezone.now, editable=False)
-    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    decided_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome, blank=True, default="")
 
     objects = StudyRemovalQuerySet.as_manager()
 
-    class Meta:
-        ordering = ["asked_at", "id"]
-        constraints = [
-            models.UniqueConstraint(fields=["study"], condition=Q(outcome=""), name="study_removal_once"),
-            models.CheckConstraint(
-                condition=Q(outcome="", decided_by__isnull=True, decided_at__isnull=True)
-                | Q(decided_by__isnull=False, decided_at__isnull=False) & ~Q(outcome=""),
-                name="study_removal_whole",
-            ),
-            models.CheckConstraint(
-                condition=~Q(outcome="removed") | ~Q(decided_by=F("asked_by")), name="study_removal_by_two"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Removal {str(self.id)[:8]}"
+    class Meta(StudyRequest.Meta):
+        constraints = [*StudyRequest.Meta.constraints, done_by_two("removed", "study_removal_by_two")]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
-from diagnosis.querysets import StudyMoveQuerySet, StudyQuerySet
+from diagnosis.querysets import StudyQuerySet
 from patients.history import tracked
 from patients.models import Clinic, Patient, User
 
@@ -58,48 +58,6 @@ class Study(models.Model):
 
     def __str__(self) -> str:
         return f"Study {str(self.id)[:8]}"
-
-
-@tracked(by="study")
-class StudyMove(models.Model):
-    """That a study is of another patient of its clinic: one person asks, a second one decides. The row stays."""
-
-    class Outcome(models.TextChoices):
-        MOVED = "moved", "Moved"
-        LEFT = "left", "Left where it was"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="moves")
-    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
-    from_patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="+")
-    to_patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="+")
-    reason = models.CharField(max_length=300)
-    asked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    asked_at = models.DateTimeField(default=timezone.now, editable=False)
-    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    decided_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=8, choices=Outcome, blank=True, default="")
-
-    objects = StudyMoveQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["asked_at", "id"]
-        indexes = [models.Index(fields=["clinic", "-asked_at"], name="study_move_recent")]
-        constraints = [
-            models.UniqueConstraint(fields=["study"], condition=Q(outcome=""), name="study_move_once"),
-            models.CheckConstraint(condition=~Q(from_patient=F("to_patient")), name="study_move_to_another"),
-            models.CheckConstraint(
-                condition=Q(outcome="", decided_by__isnull=True, decided_at__isnull=True)
-                | Q(decided_by__isnull=False, decided_at__isnull=False) & ~Q(outcome=""),
-                name="study_move_whole",
-            ),
-            models.CheckConstraint(
-                condition=~Q(outcome="moved") | ~Q(decided_by=F("asked_by")), name="study_move_by_two"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Move {str(self.id)[:8]}"
 
 
 class UploadKey(models.Model):

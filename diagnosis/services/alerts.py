@@ -116,7 +116,7 @@ def alert_acknowledge(*, user: User, alert_id: UUID, action_taken: str) -> Criti
     if alert.voided_at is not None:
         raise ApplicationError("alert_void")
     if alert.acknowledged_by is not None:
-        who = alert.acknowledged_by.get_full_name() or alert.acknowledged_by.get_username()
+        who = alert.acknowledged_by.display_name
         raise ApplicationError("alert_acknowledged", who=who)
     if not action_taken:
         raise ApplicationError("action_missing")

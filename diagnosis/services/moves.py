@@ -21,7 +21,7 @@ from patients.errors import ApplicationError
 from patients.models import Patient, User
 from patients.text import clean_text
 
-REASON_LIMIT, NUMBER_LIMIT = 300, 64
+REASON_LIMIT, NUMBER_LIMIT = 160, 64
 Outcome = StudyMove.Outcome
 
 
@@ -41,7 +41,7 @@ def move_ask(*, user: User, study: Study, number: str, reason: str) -> StudyMove
     _require_unsigned(study)
     waiting = StudyMove.objects.filter(study=study, outcome="").select_related("asked_by").first()
     if waiting:
-        raise ApplicationError("move_asked", who=waiting.asked_by.get_full_name() or waiting.asked_by.get_username())
+        raise ApplicationError("move_asked", who=waiting.asked_by.display_name)
     move = StudyMove.objects.create(
         study=study,
         clinic=study.clinic,
@@ -69,7 +69,7 @@ def move_decide(*, user: User, move: StudyMove, outcome: str) -> StudyMove:
     if outcome not in Outcome.values:
         raise ApplicationError("invalid_parameter", field="outcome", allowed=", ".join(Outcome.values))
     if move.decided_by is not None:
-        raise ApplicationError("move_decided", who=move.decided_by.get_full_name() or move.decided_by.get_username())
+        raise ApplicationError("move_decided", who=move.decided_by.display_name)
     if outcome == Outcome.MOVED:
         if is_own:
             raise ApplicationError("move_same_person")

@@ -171,4 +171,4 @@ def _record(user: User, reading: Reading, verb: str, before: User | None, after:
 
 def name_of(user: User | None) -> str:
     """As colleagues know the person."""
-    return (user.get_full_name() or user.get_username()) if user is not None else ""
+    return (user.display_name) if user is not None else ""

@@ -61,7 +61,7 @@ def second_look_record(
         if value not in allowed.values:
             raise ApplicationError("invalid_parameter", field=field, allowed=", ".join(allowed.values))
     if row.looked_by is not None:
-        who = row.looked_by.get_full_name() or row.looked_by.get_username()
+        who = row.looked_by.display_name
         raise ApplicationError("second_look_done", who=who)
     is_own = Report.objects.filter(study=row.study, signed_by=user).exists()
     if is_own and not reads_alone(user, row.study.clinic):
