@@ -2,7 +2,7 @@
 FROM python:3.11-slim AS build
 WORKDIR /site
 RUN python -m venv /venv
-COPY requirements.txt .
+COPY requirements.txt requirements-edge.txt ./
 # Not empty: with the CUDA libraries that TensorFlow needs on an NVIDIA GPU.
 ARG GPU=
 RUN /venv/bin/pip install --no-cache-dir -r requirements.txt \

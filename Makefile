@@ -20,7 +20,7 @@ PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing c
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.runtime ## Start the whole site on port 8000 (PORT=9000 make run: on another); Ctrl-C stops it
+run: $(VENV)/$(if $(EDGE),.edge,.runtime) ## Start the whole site on port 8000 (PORT=9000: on another; EDGE=1: without TensorFlow); Ctrl-C stops it
 	@exec $(BIN)/python manage.py up
 
 study: $(VENV)/.train ## Make the commands of the model study ready, and list them
@@ -63,7 +63,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "Python could not make a virtual environment. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 
-$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+$(VENV)/.edge: requirements-edge.txt | $(VENV)/bin/python
+	@echo "Installing packages (a few minutes, once) ..."
+	@$(PIP) -r requirements-edge.txt $(PIP_SHOW)
+	@touch $@
+
+$(VENV)/.runtime: requirements.txt requirements-edge.txt | $(VENV)/bin/python
 	@echo "Installing packages (about 1 GB, a few minutes, once) ..."
 	@$(PIP) -r requirements.txt $(PIP_SHOW)
 	@touch $@

@@ -191,6 +191,30 @@ def card_robustness(card: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
     return [*(_words(name) for name in whole), "Films with another word"], rows
 
 
+def card_engines(card: Mapping[str, Any]) -> list[Row]:
+    """Each precision in which a computer without a GPU may compute the network, and what it lost against it: whether
+    it may answer, the AUROC lost where most was, films with another word, and the engine that was measured."""
+    rows = []
+    for form in card.get("artefacts", ()):
+        found = form.get("measured", {})
+        losses = found.get("auroc_loss", {}).values()
+        worst = max(losses, key=lambda part: part["high"], default=None)
+        rows.append(
+            Row(
+                form["precision"],
+                [
+                    "yes" if form.get("passes") else "no",
+                    "–" if worst is None else f"{worst['value']:.4f} ({worst['low']:.4f} to {worst['high']:.4f})",
+                    f"{max(found.get('words_changed', {}).values(), default=0) * 100:.1f} %",
+                    f"{found.get('largest_difference', 0):.6f}",
+                    str(found.get("films", 0)),
+                    str(found.get("engine", "–")),
+                ],
+            )
+        )
+    return rows
+
+
 def card_headline(card: Mapping[str, Any]) -> list[str]:
     """The main figures, one line for each group of films: `0.80 within NIH (n 308)`."""
     split, _ = _main_part(card)

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("train", "compare", "tune", "evaluate", "recipe", "predict", "chexnet", "gates", "bench")
+COMMANDS = ("train", "compare", "tune", "export", "evaluate", "recipe", "predict", "chexnet", "gates", "bench")
 #: Installed by `make study`, not with the site.
-STUDY_PACKAGES = ("jinja2", "matplotlib", "optuna", "scipy", "sklearn")
+STUDY_PACKAGES = ("jinja2", "matplotlib", "optuna", "scipy", "sklearn", "nncf")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

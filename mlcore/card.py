@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mlcore.artefacts import Artefact
 from mlcore.backbones import BACKBONES, Architecture
 from mlcore.contracts import ImageArray, ModelIdentity, ModelIntegrityError
 from mlcore.preprocess import PreprocessingSpec
@@ -68,7 +69,8 @@ class ModelCard:
     """One model version. `operating_points` are thresholds on the calibrated probability, by key of trained label.
 
     `labels` are the outputs of the network in order; everything else speaks of the trained ones only (`label_keys`).
-    `metrics` is the output of `mlcore.training.evaluate`, unchanged; `training` says how to make the model again.
+    `metrics` is the output of `mlcore.training.evaluate`, unchanged; `training` says how to make the model again;
+    `artefacts` are the forms of the network for computers without a GPU.
     """
 
     name: str
@@ -86,6 +88,7 @@ class ModelCard:
     credits: tuple[str, ...]
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    artefacts: tuple[Artefact, ...] = ()
 
     @property
     def label_keys(self) -> tuple[str, ...]:
@@ -114,6 +117,7 @@ class ModelCard:
             "credits": list(self.credits),
             "metrics": dict(self.metrics),
             "training": dict(self.training),
+            "artefacts": [artefact.to_json() for artefact in self.artefacts],
         }
 
 
@@ -166,6 +170,7 @@ def _build(value: Mapping[str, Any]) -> ModelCard:
         credits=_texts(value["credits"]),
         metrics=dict(value["metrics"]),
         training=dict(value["training"]),
+        artefacts=tuple(Artefact.from_json(each) for each in value.get("artefacts", ())),
     )
 
 
@@ -181,6 +186,7 @@ def _problems(card: ModelCard, value: Mapping[str, Any]) -> list[str]:
         "name, version and task need text": bool(card.name and card.version and card.task),
         "sha256 is not one": bool(_SHA256.fullmatch(card.sha256)),
         "label keys are missing or repeat": len(card.labels) == len({label.key for label in card.labels}) > 0,
+        "a precision stands there twice": len(card.artefacts) == len({each.precision for each in card.artefacts}),
         "no label is trained": len(keys) > 0,
         "exclusive labels are trained together or not at all": not card.architecture.exclusive
         or len(keys) == len(card.labels),

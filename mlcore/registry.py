@@ -7,18 +7,23 @@ The infer worker and the command line load models here, once per process.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from functools import lru_cache
+from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from mlcore.card import WEIGHTS_FILE, load_card
+from mlcore.artefacts import PRECISIONS, artefact_choose, artefact_read
+from mlcore.card import WEIGHTS_FILE, ModelCard, load_card
 from mlcore.contracts import ModelIntegrityError
 from mlcore.predictors.base import Predictor
 
-Engine = Literal["auto", "keras", "fake"]
+#: `auto`: Keras on a GPU, else OpenVINO in the fastest precision that this processor has and the card lets pass, else
+#: Keras. A precision by its name is used whether it passes or not: for measuring.
+Engine = Literal["auto", "keras", "openvino", "int8", "bf16", "fp32", "fake"]
 
 
 def bundled_folder() -> Path:
@@ -40,13 +45,21 @@ def verify_weights(folder: Path, sha256: str) -> None:
         _require(file, sha256)
 
 
+def verify_files(folder: Path, card: ModelCard) -> None:
+    """Raise ModelIntegrityError unless weights and every artefact that may answer are those of the card."""
+    verify_weights(folder, card.sha256)
+    for artefact in card.artefacts:
+        if artefact.passes:
+            artefact_read(folder, artefact)
+
+
 def load_predictor(folder: Path, *, expected_sha256: str, engine: Engine = "auto") -> Predictor:
     """The predictor of a model folder, loaded once per process.
 
-    Raises ModelIntegrityError when the folder is incomplete, or when card, weights and `expected_sha256`
-    do not agree.
+    Raises ModelIntegrityError when the folder is incomplete, when card, files and `expected_sha256` do not agree, or
+    when this computer has no engine for the model.
     """
-    return _load(Path(folder).resolve(), expected_sha256, "keras" if engine == "auto" else engine)
+    return _load(Path(folder).resolve(), expected_sha256, engine)
 
 
 @lru_cache(maxsize=4)
@@ -54,20 +67,45 @@ def _load(folder: Path, expected_sha256: str, engine: str) -> Predictor:
     card = load_card(folder)
     if card.sha256 != expected_sha256:
         raise ModelIntegrityError("the card names other weights than those registered")
-    with _open_weights(folder) as file, tempfile.TemporaryDirectory(prefix="weights-") as private:
-        _require(file, expected_sha256)
-        if engine == "fake":
-            from mlcore.predictors.fake import FakePredictor
+    verify_weights(folder, expected_sha256)
+    if engine == "fake":
+        from mlcore.predictors.fake import FakePredictor
 
-            return FakePredictor(card)
-        if engine != "keras":
-            raise ValueError(f"unknown engine {engine!r}")
-        # Load a private copy of the bytes that were hashed: the folder may change in between.
+        return FakePredictor(card)
+    if engine not in get_args(Engine):
+        raise ValueError(f"unknown engine {engine!r}")
+    artefact = None
+    if engine in PRECISIONS:
+        artefact = next((each for each in card.artefacts if each.precision == engine), None)
+    elif engine == "openvino" or (engine == "auto" and not gpu_there()):
+        artefact = artefact_choose(card.artefacts)
+    if artefact is not None:
+        from mlcore.predictors.openvino import OpenVinoPredictor
+
+        return OpenVinoPredictor(card, artefact, *artefact_read(folder, artefact))
+    if engine not in ("auto", "keras"):
+        raise ModelIntegrityError(f"the model has no form for {engine}; `python -m mlcore export` makes one")
+    if find_spec("tensorflow") is None:
+        raise ModelIntegrityError(
+            "the model has no form for a computer without TensorFlow; `python -m mlcore export` makes one"
+        )
+    return _load_keras(folder, card)
+
+
+def gpu_there() -> bool:
+    """Can this process see a GPU? Answered without loading anything that would use it."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+    return not hidden and any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _load_keras(folder: Path, card: ModelCard) -> Predictor:
+    with _open_weights(folder) as file, tempfile.TemporaryDirectory(prefix="weights-") as private:
+        # Load a private copy of the bytes that are hashed: the folder may change in between.
         copy = Path(private) / WEIGHTS_FILE
         with copy.open("wb") as target:
             shutil.copyfileobj(file, target)
         with copy.open("rb") as copied:
-            _require(copied, expected_sha256)
+            _require(copied, card.sha256)
         from mlcore.predictors.keras import KerasPredictor
 
         return KerasPredictor(card, copy)

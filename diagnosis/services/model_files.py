@@ -18,9 +18,10 @@ from django.conf import settings
 
 from diagnosis.card import PICTURES
 from diagnosis.models import ModelVersion
+from mlcore.artefacts import FOLDER as ARTEFACTS
 from mlcore.card import CARD_FILE, WEIGHTS_FILE, ModelCard, load_card
 from mlcore.contracts import ModelIntegrityError
-from mlcore.registry import bundled_folder, verify_weights
+from mlcore.registry import bundled_folder, verify_files
 
 FIGURES = "figures"
 #: Names of pictures, without their ending: nothing else in a folder can be asked for.
@@ -58,8 +59,8 @@ def files_store(source: Path, card: ModelCard) -> str:
 
 
 def files_verify(folder: Path, card: ModelCard) -> None:
-    """Raise ModelIntegrityError unless the folder holds these weights and makes the same numbers of a film."""
-    verify_weights(folder, card.sha256)
+    """Raise ModelIntegrityError unless the folder holds these files and makes the same numbers of a film."""
+    verify_files(folder, card)
     if not same_numbers(load_card(folder), card):
         raise ModelIntegrityError("the card in the model's folder differs from the registered one")
 
@@ -78,7 +79,7 @@ def same_numbers(one: ModelCard, other: ModelCard) -> bool:
 
     def recipe(card: ModelCard) -> tuple[object, ...]:
         points = dict(card.operating_points)
-        return card.sha256, card.labels, card.architecture, card.preprocessing, card.calibration, points
+        return card.sha256, card.labels, card.architecture, card.preprocessing, card.calibration, points, card.artefacts
 
     return recipe(one) == recipe(other)
 
@@ -113,11 +114,14 @@ def _copy(source: Path, target: Path, card: ModelCard) -> None:
     for stale in (target / FIGURES).iterdir():
         if f"{FIGURES}/{stale.name}" not in figures:
             stale.unlink()
+    artefacts = sorted({file for artefact in card.artefacts if artefact.passes for file in artefact.files})
+    if artefacts:
+        (target / ARTEFACTS).mkdir(exist_ok=True)
     names = [*sorted(figures), CARD_FILE]
     with suppress(ModelIntegrityError):
-        verify_weights(target, card.sha256)
+        verify_files(target, card)
         return _place(source, target, names)
-    _place(source, target, [WEIGHTS_FILE, *names])
+    _place(source, target, [WEIGHTS_FILE, *artefacts, *names])
 
 
 def _place(source: Path, target: Path, names: list[str]) -> None:

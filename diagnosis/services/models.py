@@ -23,7 +23,7 @@ from diagnosis.services import model_files
 from diagnosis.services.queue import hint_publish
 from mlcore.card import ModelCard, card_from_json, load_card
 from mlcore.contracts import ModelIntegrityError
-from mlcore.registry import bundled_folder, verify_weights
+from mlcore.registry import bundled_folder, verify_files
 from patients import access
 from patients.audit import audit_record
 from patients.errors import ApplicationError
@@ -48,7 +48,7 @@ def model_register(*, folder: Path, by: User | str) -> ModelVersion:
     already stand for another recipe; `permission_denied`.
     """
     card = load_card(folder)
-    verify_weights(folder, card.sha256)
+    verify_files(folder, card)
     _require(by)
     with _alone():
         known = ModelVersion.objects.filter(name=card.name, version=card.version).first()

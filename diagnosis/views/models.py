@@ -61,6 +61,8 @@ def model_detail(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "robustness": cards.card_robustness(model.card),
         "predictive": cards.card_predictive(model.card),
         "probes": cards.card_probes(model.card),
+        "engines": cards.card_engines(model.card),
+        "engine_columns": ["May answer", "AUROC lost", "Another word", "Largest difference", "Films", "Measured on"],
         "probe_columns": ["Films", "AUROC"],
         "pictures": cards.card_pictures(figure_names(model)),
         "words": list(WORD_RULES.items()),

@@ -44,7 +44,8 @@ class KerasPredictor:
         def forward(films: tf.Tensor) -> list[tf.Tensor]:  # what was not trained does not leave the graph
             return [tf.gather(output, trained, axis=-1) for output in model(films, training=False)]
 
-        self._forward = tf.function(forward, input_signature=[film])
+        #: The compiled network, trained labels only: what `export` converts.
+        self.graph = tf.function(forward, input_signature=[film])
         self.predict(np.zeros((1, *card.preprocessing.size, 1), np.float32))  # compile before the first film waits
 
     def predict(self, batch: ImageArray) -> ModelOutput:
@@ -57,7 +58,7 @@ class KerasPredictor:
             raise
 
     def _run(self, films: ImageArray) -> tuple[ImageArray, ImageArray]:
-        probabilities, maps = self._forward(films)
+        probabilities, maps = self.graph(films)
         return probabilities.numpy(), maps.numpy()
 
 

@@ -83,10 +83,10 @@ def sweep(films: Sequence[Film], predictor: Predictor, card: ModelCard, task: Ta
             raw[place].append(predictor.predict(_inputs(changed, spec)).probabilities)
     targets = task.targets(kept)
     calibrated = [card.calibration.apply(np.concatenate(pieces)) for pieces in raw]
-    before = _words(calibrated[0], card)
+    before = words_of(calibrated[0], card)
     result: dict[str, Any] = {"films": len(kept), "as_they_are": _within(kept, targets, calibrated[0]), "changes": {}}
     for (kind, strength), probabilities in zip(names, calibrated[1:], strict=True):
-        changed_words = (_words(probabilities, card) != before).any(1).mean()
+        changed_words = (words_of(probabilities, card) != before).any(1).mean()
         row = {
             "strength": strength,
             "auroc": _within(kept, targets, probabilities),
@@ -96,7 +96,8 @@ def sweep(films: Sequence[Film], predictor: Predictor, card: ModelCard, task: Ta
     return result
 
 
-def _words(calibrated: ImageArray, card: ModelCard) -> np.ndarray:
+def words_of(calibrated: ImageArray, card: ModelCard) -> np.ndarray:
+    """The word of every finding at the card's thresholds, (films, labels)."""
     points = [card.operating_points[key] for key in card.label_keys]
     return np.array([[word(float(c), t) for c, t in zip(row, points, strict=True)] for row in calibrated])
 
@@ -126,6 +127,12 @@ def _decoded(films: Sequence[Film], text: str) -> Iterator[tuple[list[Film], lis
             if both:
                 yield [film for film, _ in both], [pixels for _, pixels in both]
             bar.update(len(piece))
+
+
+def inputs_of(films: Sequence[Film], spec: PreprocessingSpec) -> ImageArray:
+    """The films that decode, as a model takes them: (films, rows, columns, 1)."""
+    found = [_inputs(pixels, spec) for _, pixels in _decoded(films, "films")]
+    return np.concatenate(found) if found else np.empty((0, *spec.size, 1), np.float32)
 
 
 def _inputs(pixels: Iterable[ImageArray], spec: PreprocessingSpec) -> ImageArray:

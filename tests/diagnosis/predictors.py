@@ -23,7 +23,7 @@ def model_folder_make(folder: Path, content: bytes = b"weights of a test model",
     (folder / WEIGHTS_FILE).write_bytes(content)
     card = json.loads((folder / "card.json").read_text())
     with (folder / WEIGHTS_FILE).open("rb") as weights:
-        card |= {"name": "test-reader", "version": version, "sha256": file_sha256(weights)}
+        card |= {"name": "test-reader", "version": version, "sha256": file_sha256(weights), "artefacts": []}
     (folder / "card.json").write_text(json.dumps(card))
     return folder
 

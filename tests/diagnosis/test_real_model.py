@@ -44,6 +44,7 @@ def folder_make(folder: Path, network: Any, version: str, bias: list[float]) -> 
         "architecture": ARCHITECTURE.to_json(),
         "preprocessing": PreprocessingSpec(size=SIZE).to_json(),
         "metrics": {},
+        "artefacts": [],
     }
     (folder / CARD_FILE).write_text(json.dumps(card))
     return folder

@@ -35,7 +35,7 @@ def load(tmp_path: Path) -> Callable[[Path], None]:
             sha256 = file_sha256(weights)
         card = json.loads((bundled_folder() / CARD_FILE).read_text()) | {"sha256": sha256}
         (folder / CARD_FILE).write_text(json.dumps(card))
-        load_predictor(folder, expected_sha256=sha256)
+        load_predictor(folder, expected_sha256=sha256, engine="keras")
 
     return go
 

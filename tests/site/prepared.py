@@ -19,7 +19,7 @@ VAR = ROOT / "var"
 
 def migrations_digest() -> str:
     """Stands for the state of all migrations: ours by their text, the others by their versions."""
-    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
+    digest = hashlib.sha256((ROOT / "requirements-edge.txt").read_bytes())
     for path in sorted(ROOT.glob("*/migrations/*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]

@@ -27,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def answer(site: Site, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{site.port}{path}", timeout=10) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{site.port}{path}", timeout=60) as response:
         return str(response.read().decode())
 
 
