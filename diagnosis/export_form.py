@@ -21,6 +21,12 @@ DAYS = 7
 DAYS_AT_MOST = 366
 
 
+def findings() -> dict[str, str]:
+    """label → name of what a report can speak of, by name: one query."""
+    known = TITLES | dict(labels_to_choose())
+    return dict(sorted(known.items(), key=lambda each: each[1]))
+
+
 def _day(label: str) -> forms.DateField:
     return forms.DateField(label=label, widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
 
@@ -43,8 +49,7 @@ class ExportForm(StyledForm):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offer_clinics(self, user, Action.EXPORT_REASONED)
-        labels = sorted((TITLES | dict(labels_to_choose())).items(), key=lambda each: each[1])
-        self.fields["label"].choices = [("", "All findings"), *labels]
+        self.fields["label"].choices = [("", "All findings"), *findings().items()]
         self.fields["reason"].widget.attrs["minlength"] = REASON_LEAST
         today = max(clinic.today for clinic in self.fields["clinic"].queryset)
         self.initial |= {"first": today - timedelta(days=DAYS - 1), "last": today}

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from diagnosis.export_form import ExportForm
+from diagnosis.export_form import ExportForm, findings
 from diagnosis.models import ReportExport
 from diagnosis.sentences import finding_title
 from diagnosis.services.report_export import EXPORTS_A_DAY, STUDIES_AT_MOST, exports_left, report_export
@@ -61,7 +61,7 @@ def report_exports(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, form: ExportForm | None = None, status: int = 200, **more: Any) -> HttpResponse:
     exports = list(ReportExport.objects.visible_to(request.user).select_related("user", "clinic")[:SHOWN])
-    titles = dict(form.fields["label"].choices) if form else {}
+    titles = findings()
     for each in exports:
         each.finding = finding_title(each.label, titles) if each.label else ""
     context = {

@@ -7,7 +7,8 @@ import io
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import ProgrammingError, transaction
+from django.db import ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from diagnosis.export_sheet import COLUMNS
@@ -55,9 +56,9 @@ def decided(patient, reader, signed_at=None):
     return report
 
 
-def asked(clinic, **told):
-    days = {"first": str(clinic.today), "last": str(clinic.today)}
-    return {"clinic": str(clinic.pk), "reason": REASON} | days | told
+def asked(at, **told):
+    days = {"first": str(at.today), "last": str(at.today)}
+    return {"clinic": str(at.pk), "reason": REASON} | days | told
 
 
 def lines(answer) -> list[dict[str, str]]:
@@ -107,9 +108,7 @@ def test_the_table_has_a_line_for_each_finding_with_all_that_belongs_to_its_numb
     assert answer["Content-Disposition"] == (f'attachment; filename="reports-hill-{clinic.today}-{clinic.today}.csv"')
 
 
-def test_why_the_reader_rejects_is_said_and_an_undecidable_finding_is_not_called_absent(
-    browser, clinic, patient, reader
-):
+def test_why_the_reader_rejects_is_said(browser, clinic, patient, reader):
     factories.decided_study_make(patient, reader, {"pneumonia": "rejected:not_decidable"})
     (line,) = lines(browser.post(URL, asked(clinic)))
     assert line["radiologist's verdict"] == "Rejected: Cannot be decided on this film"
@@ -182,17 +181,16 @@ def test_a_patient_without_a_clinics_number_goes_by_another(browser, clinic, rea
     assert line["patient number (MRN)"] == "PACS 77"
 
 
-def test_its_cost_does_not_grow_with_the_reports(reader, clinic, patient, django_assert_num_queries):
-    def export(signed_at):
+def test_its_cost_does_not_grow_with_the_reports(reader, clinic, patient):
+    day, costs = datetime(2026, 3, 5, 12, tzinfo=UTC), []
+    told = {"user": reader, "clinic": clinic, "first": day.date(), "last": day.date(), "reason": REASON}
+    for studies in (3, 6):
         for _ in range(3):
-            decided(patient, reader, signed_at)
-        with django_assert_num_queries(19):
-            day = signed_at.date()
-            return report_export(user=reader, clinic=clinic, first=day, last=day, reason=REASON)[0]
-
-    noon = datetime(2026, 3, 5, 12, tzinfo=UTC)
-    assert export(noon).studies == 3
-    assert export(noon).studies == 6
+            decided(patient, reader, day)
+        with CaptureQueriesContext(connection) as queries:
+            assert report_export(**told)[0].studies == studies
+        costs.append(len(queries))
+    assert costs[0] == costs[1]
 
 
 # --- what keeps it from going out
@@ -273,12 +271,10 @@ def test_only_radiologists_take_something_out(client_for, user_for, clinic, repo
 def test_a_foreign_and_an_unknown_clinic_read_the_same(browser, reader, clinic, other_clinic, report, foreign_patient):
     decided(foreign_patient, factories.user_make("radiologist", other_clinic))
     factories.membership_make(reader, other_clinic, "operator")
-    pages = []
     for given in (str(other_clinic.pk), "00000000-0000-4000-8000-000000000000", "nonsense", ""):
         answer = browser.post(URL, asked(clinic, clinic=given))
         refused(answer, "errorlist")
-        pages.append(given in answer.content.decode() if given == str(other_clinic.pk) else False)
-    assert pages == [False] * 4
+        assert "Lake" not in answer.content.decode()
     told = {"first": clinic.today, "last": clinic.today, "reason": REASON}
     assert code_of(lambda: report_export(user=reader, clinic=other_clinic, **told)) == "permission_denied"
 
@@ -396,9 +392,7 @@ def test_who_reads_at_two_clinics_says_of_which(browser, reader, clinic, other_c
 # --- the second wall
 
 
-def test_with_the_first_wall_down_no_foreign_report_goes_out(
-    reader, clinic, other_clinic, foreign_patient, monkeypatch
-):
+def test_with_the_first_wall_down_no_foreign_report_leaves(reader, clinic, other_clinic, foreign_patient, monkeypatch):
     decided(foreign_patient, factories.user_make("radiologist", other_clinic))
     monkeypatch.setattr(access, "can_at", lambda *args: True)
     for queryset in (ReportQuerySet, ReportedFindingQuerySet, RadiographQuerySet):
