@@ -114,7 +114,7 @@ CODES |= {
         "{again}.",
     ),
     "export_empty": ErrorCode(
-        409, "Nothing to take out", "No signed report fits these days and this finding. Nothing was taken out."
+        409, "Nothing to take out", "No report that was signed on these days fits. Nothing was taken out."
     ),
     "export_too_many": ErrorCode(
         409,

@@ -224,7 +224,7 @@ def test_days_that_make_no_period_are_refused_in_words(browser, clinic, report, 
 
 
 def test_nothing_to_take_out_is_said_and_is_no_file(browser, clinic):
-    refused(browser.post(URL, asked(clinic)), "No signed report fits")
+    refused(browser.post(URL, asked(clinic)), "No report that was signed on these days fits")
 
 
 def test_too_many_studies_are_counted_and_none_goes_out(browser, clinic, patient, reader, monkeypatch):
