@@ -1,7 +1,7 @@
 """Signed reports as a table, one line per study and finding. No name and no picture; no probability without its model
 and threshold.
 
-May import: `diagnosis.models`, `.reports`, `patients.text`. Takes what `diagnosis.services.report_export` read.
+May import: `diagnosis.models`, `.reports`, `patients`. Takes what `diagnosis.services.report_export` read.
 """
 
 from __future__ import annotations
