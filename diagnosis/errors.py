@@ -103,6 +103,24 @@ CODES |= {
     "finding_unknown": ErrorCode(
         422, "Unknown finding", "{label} is neither a finding that the model reports here nor one that can be added."
     ),
+    # reports taken out as a table
+    "export_reason_missing": ErrorCode(
+        409, "Reason missing", "Say what the export is for, in a sentence of {least} letters or more."
+    ),
+    "export_limit": ErrorCode(
+        409,
+        "Enough for now",
+        "You have taken out {limit} exports within 24 hours, the most that one person may. The next one can go out on "
+        "{again}.",
+    ),
+    "export_empty": ErrorCode(
+        409, "Nothing to take out", "No report that was signed on these days fits. Nothing was taken out."
+    ),
+    "export_too_many": ErrorCode(
+        409,
+        "Too many studies",
+        "{count} studies fit, and {limit} at most go out at once. Choose fewer days, or one finding.",
+    ),
     # critical findings
     "alert_acknowledged": ErrorCode(409, "Acknowledged already", "{who} has acknowledged this finding already."),
     "alert_void": ErrorCode(

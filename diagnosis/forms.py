@@ -38,7 +38,8 @@ class StyledForm(forms.Form):
         """Only now, and not at the beginning: a form that has choices of its own gets them after it was made."""
         super().full_clean()
         for name in self.errors.keys() & self.fields.keys():
-            self.fields[name].widget.attrs["class"] += " is-invalid"
+            attrs = self.fields[name].widget.attrs
+            attrs["class"] = f"{attrs.get('class', '')} is-invalid".strip()  # a hidden one carries none
 
 
 class FilmForm(StyledForm):

@@ -272,3 +272,10 @@ class StudyRemovalQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> Self:
         """Of the clinics that the user administers."""
         return self.filter(clinic__in=access.clinic_ids(user, Action.STUDY_DELETE_REQUEST))
+
+
+class ReportExportQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> Self:
+        """One's own, and those of the clinics whose audit the user reads."""
+        own = Q(user=user.pk, clinic__in=access.clinic_ids(user, Action.EXPORT_REASONED))
+        return self.filter(own | Q(clinic__in=access.clinic_ids(user, Action.AUDIT_VIEW)))

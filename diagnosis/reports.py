@@ -153,7 +153,7 @@ def machine_read(*, user: User, report: Report) -> list[MachineRow]:
         .filter(report=report)
         .select_related("finding__prediction__model_version")
     )
-    rows = [MachineRow(_title_of(each), each.finding, _SAID[each.verdict](each), each) for each in decisions]
+    rows = [MachineRow(decision_title(each), each.finding, _SAID[each.verdict](each), each) for each in decisions]
     return sorted(rows, key=lambda row: _strength(row.finding) if row.finding else (True, 1.0, row.title))
 
 
@@ -165,7 +165,8 @@ _SAID: dict[str, Any] = {
 }
 
 
-def _title_of(decision: ReportedFinding) -> str:
+def decision_title(decision: ReportedFinding) -> str:
+    """The name of what was decided on, as the model's card writes it where a model spoke."""
     finding = decision.finding
     titles = {decision.label: label_title(finding.prediction.model_version, decision.label)} if finding else {}
     return finding_title(decision.label, titles)

@@ -87,6 +87,8 @@ RULES: dict[str, Rows] = {
     "diagnosis.ReportedFinding": Rows(
         select=f"{_REPORT})", insert=_AT_OWN_REPORT, update=_AT_OWN_REPORT, delete=_AT_OWN_REPORT
     ),
+    # Append only: nobody changes what was taken out, and by whom.
+    "diagnosis.ReportExport": Rows(select=OF_OWN_CLINIC, insert=_OWN_KEY),
     "diagnosis.FirstImpression": Rows(select=_OF_READABLE_STUDY, insert=_AT_OWN_STUDY),
     # The doctor to whom the study was referred acknowledges, too; mails are sent by the sweeper.
     "diagnosis.CriticalAlert": Rows(

@@ -13,6 +13,7 @@ from diagnosis.models.prediction import Finding, Prediction
 from diagnosis.models.radiograph import Radiograph
 from diagnosis.models.reading import Reading, SavedView
 from diagnosis.models.report import FirstImpression, Report, ReportedFinding
+from diagnosis.models.report_export import ReportExport
 from diagnosis.models.report_settings import ReportSettings
 from diagnosis.models.study import Study, UploadKey
 from diagnosis.models.study_move import StudyMove
@@ -35,6 +36,7 @@ __all__ = [
     "Radiograph",
     "Reading",
     "Report",
+    "ReportExport",
     "ReportSettings",
     "ReportedFinding",
     "SavedView",

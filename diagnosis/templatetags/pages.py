@@ -154,9 +154,9 @@ def styled(field: BoundField) -> str:
 
 @register.simple_tag(takes_context=True)
 def menu_of(context: Any, user: Any) -> dict[str, Any]:
-    """What this person can use: `pages`, (URL name, words) each, and is emergency access (`may_break_glass`) something
-    for them? `alerts`: critical findings that wait for them, or None. One query, the one for the banner, and one over
-    an index for whoever acknowledges."""
+    """What this person can use: `pages`, (URL name, words) each, and are emergency access (`may_break_glass`) and the
+    export of reports (`may_export`) something for them? `alerts`: critical findings that wait for them, or None. One
+    query, the one for the banner, and one over an index for whoever acknowledges."""
     rights = access.rights_of(user)
     roles = {membership.role for membership in rights.memberships}
     emergency = context["break_glass"]
@@ -176,4 +176,5 @@ def menu_of(context: Any, user: Any) -> dict[str, Any]:
         "pages": [(name, words) for name, words, shown in entries if shown],
         "alerts": alerts.alerts_waiting(user) if concerned else None,
         "may_break_glass": rights.may_break_glass,
+        "may_export": bool(roles & set(MATRIX[Action.EXPORT_REASONED])),
     }

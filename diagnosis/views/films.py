@@ -1,7 +1,7 @@
 """Following films: the list of a clinic's films, a study with its results, a patient's findings over time, another try.
 
 May import: Django, `diagnosis.selectors`, `.services`, `.forms`, `.charts`, `.views.common`, `.views.follow_up`,
-`patients`.
+`.views.moves`, `.views.report_exports`, `patients`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge, queue_view, system_view
 from diagnosis.views.follow_up import alerts_context
 from diagnosis.views.moves import move_context
+from diagnosis.views.report_exports import sees_exports
 from patients import access
 from patients.access import Action
 from patients.audit import audit_list, audit_record
@@ -63,6 +64,7 @@ def film_list(request: HttpRequest) -> HttpResponse:
         "newest_query": _query(request, before=""),
         "older_query": _query(request, before=str(page[-1].pk)) if more else "",
         "is_newest": "before" not in request.GET,
+        "sees_exports": sees_exports(request.user),
         "several_clinics": len({film.clinic_id for film in page}) > 1,
     }
     shown = {film.study.patient for film in page if film.patient_visible}

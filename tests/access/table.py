@@ -104,6 +104,8 @@ GET   /audit/studies/<uuid:study_id>/history/                   302  403  403  2
 POST  /retention/removals/                                      302  403  403  403  403  403  400  403  403  403
 POST  /retention/removals/<uuid:removal_id>/                    302  404  404  404  404  404  302  404  404  404
 GET   /retention/                                               302  403  403  403  403  403  200  403  403  403
+GET   /exports/                                                 302  403  403  200  403  403  200  403  403  403
+POST  /exports/                                                 302  403  403  200  403  403  403  403  403  403
 GET   /status/                                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/                                                  302  200  200  200  200  200  200  200  200  200
 GET   /models/<uuid:model_id>/                                  302  200  200  200  200  200  200  200  200  200

@@ -24,6 +24,7 @@ from diagnosis.models import (
     Reading,
     Report,
     ReportedFinding,
+    ReportExport,
     Study,
     StudyMove,
     StudyRemoval,
@@ -70,6 +71,7 @@ TO_CLINIC = {
     Discordance: "clinic",
     StudyMove: "clinic",
     StudyRemoval: "clinic",
+    ReportExport: "clinic",
     OperatingPoint: "clinic",
     ThresholdChange: "clinic",
 }

@@ -210,6 +210,7 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
     report = side.report if variant == "signed" else side.draft
     own_point = {"clinic": str(side.clinic.pk), "label": "effusion", "reason": "Too many alarms"}
     person = {"name": "Newly Registered", "birth_year": "1990", "sex": "other", "clinic": str(side.clinic.pk)}
+    days = {"first": str(side.clinic.today), "last": str(side.clinic.today)}
     same_person = {"name": side.patient.name, "birth_year": "1961", "sex": "unknown", "phone": "12345"}
     return {
         "POST /": {"patient": str(side.patient.pk)},
@@ -217,6 +218,7 @@ def page_body(method: str, route: str, side: Side, variant: str = "") -> dict[st
         "POST /patients/": {"query": "person"},
         "POST /audit/patient/": {"number": side.patient.abha_number},
         "POST /patients/new/": person,
+        "POST /exports/": days | {"clinic": str(side.clinic.pk), "reason": "For the meeting on Friday"},
         "POST /worklist/views/": {"name": "Mine", "query": "state=mine"},
         "POST /worklist/views/remove/": {"name": "Mine"},
         "POST /emergency/": {"clinic": str(side.clinic.pk), "reason": "Nobody can be reached at night"},

@@ -53,6 +53,7 @@ def test_pages_of_the_reading_room_are_accessible(browse, studies, width):
         "wrong patient": "/moves/",
         "sentences": sentences,
         "numbers": "/numbers/",
+        "exports of reports": "/exports/",
     }
     for name, address in pages.items():
         page.goto(address)
@@ -71,7 +72,7 @@ def test_signing_in_is_accessible(browse):
 def test_pages_of_the_administrator_are_accessible(browse):
     page = browse("clinicadmin")
     found = {}
-    for address in ("/people/", "/audit/", "/numbers/", "/retention/"):
+    for address in ("/people/", "/audit/", "/numbers/", "/retention/", "/exports/"):
         page.goto(address)
         found[address] = faults(page)
     assert {name: each for name, each in found.items() if each} == {}
