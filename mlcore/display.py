@@ -7,6 +7,7 @@ the command line the blended picture.
 from __future__ import annotations
 
 import io
+import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from PIL import Image
 
 from mlcore.contracts import DecodedImage, ImageArray
 
+#: Pixels of the longer side of a display image.
+LONGEST = 2048
 #: Maps are drawn from this share of their maximum up; below it the film stays untouched.
 VISIBLE_FROM = 0.25
 #: Opacity of the map's maximum, so that the film is never hidden.
@@ -26,9 +29,9 @@ _COLOURS = np.array(
 )
 
 
-def display_png(image: DecodedImage, *, longest: int = 2048) -> bytes:
+def display_png(image: DecodedImage, *, longest: int = LONGEST) -> bytes:
     """The film as an 8-bit grey PNG, its longer side at most `longest` pixels; nothing else travels with it."""
-    return _png(_display(image, longest))
+    return png_bytes(_display(image, longest))
 
 
 def overlay_png(image: DecodedImage, heat: ImageArray, *, longest: int = 512) -> bytes:
@@ -37,18 +40,31 @@ def overlay_png(image: DecodedImage, heat: ImageArray, *, longest: int = 512) ->
     `heat` (rows, columns) is one label's map over the whole film, on any scale: values up to 0 mean nothing, the
     maximum is drawn strongest. A map without a positive value gives an empty layer.
     """
-    return _png(_overlay(_fitted(image, longest), heat))
+    return png_bytes(_overlay(_fitted(image, longest), heat))
 
 
 def overlay_picture(image: DecodedImage, heat: ImageArray, *, longest: int = 1024) -> bytes:
     """Film and map blended into one RGB PNG, for places that cannot lay one over the other."""
     film = _display(image, longest).convert("RGBA")
-    return _png(Image.alpha_composite(film, _overlay(film.size, heat)).convert("RGB"))
+    return png_bytes(Image.alpha_composite(film, _overlay(film.size, heat)).convert("RGB"))
 
 
-def _png(picture: Image.Image) -> bytes:
+def holds_every_sample(image: DecodedImage) -> bool:
+    """Is the display image the reading copy, too? So it is of 8-bit pictures that need not be made smaller."""
+    film = image.stored
+    return (
+        film is not None
+        and image.facts.format != "dicom"
+        and film.samples.dtype == np.uint8
+        and _fitted(image, LONGEST) == film.samples.shape[::-1]
+    )
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """The picture as a PNG, without metadata. On films, whose noise repeats nowhere, run lengths are both the fastest
+    and the smallest of zlib's ways."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_level=4)
+    picture.save(stream, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return stream.getvalue()
 
 

@@ -1,12 +1,12 @@
 """The reading copy: a film's own values without loss, and what a viewer must know to show and measure them.
 
-May import NumPy, Pillow, pydicom and `mlcore.contracts`. `mlcore.decode` fills a `StoredFilm` in the same pass that
-makes intensities; `prepare` writes both parts beside the display copy. No word that a person typed travels with it.
+May import NumPy, Pillow, pydicom, `mlcore.contracts` and `mlcore.display`. `mlcore.decode` fills a `StoredFilm` in the
+same pass that makes intensities; `prepare` writes both parts beside the display copy. No word that a person typed
+travels with it.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,6 +18,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from mlcore.contracts import DecodedImage, Spacing, StoredFilm, Window
+from mlcore.display import png_bytes
 
 #: Without a window of its own a film is shown between these percentiles: dead pixels and markers set no scale.
 SPREAD_PERCENTILES = (0.1, 99.9)
@@ -39,12 +40,10 @@ TAGS = (
 
 def reading_png(film: StoredFilm) -> bytes:
     """The samples as a grey PNG of 8 or 16 bits, without anything else. Its sample 0 stands for `film.lowest`."""
-    stream = io.BytesIO()
     samples = film.samples
     if film.lowest:
         samples = (samples.astype(np.int32) - film.lowest).astype(np.uint8 if samples.itemsize == 1 else np.uint16)
-    Image.fromarray(np.ascontiguousarray(samples)).save(stream, "PNG", compress_level=2)
-    return stream.getvalue()
+    return png_bytes(Image.fromarray(np.ascontiguousarray(samples)))
 
 
 def reading_facts(image: DecodedImage) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from diagnosis.services.consent import ai_permitted
 from mlcore.card import card_from_json
 from mlcore.contracts import DecodedImage, FilmWarning, ImageRefusedError, InfrastructureError, ModelIntegrityError
 from mlcore.decode import decode
-from mlcore.display import display_png
+from mlcore.display import display_png, holds_every_sample
 from mlcore.pipeline import Timings
 from mlcore.preprocess import model_input
 from mlcore.quality import assess
@@ -94,7 +94,8 @@ def _prepare(job: Job) -> _Prepared:
         prepared.code, prepared.message = refusal.code, refusal.message
         return prepared
     with prepared.timings.step("display"):
-        prepared.display_key = storage.display_write(sha256, display_png(image))
+        display = display_png(image)
+        prepared.display_key = storage.display_write(sha256, display)
     with prepared.timings.step("quality"):
         quality = assess(image)
     prepared.quality = asdict(quality)
@@ -105,7 +106,9 @@ def _prepare(job: Job) -> _Prepared:
     prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
     if image.stored is not None:
         with prepared.timings.step("reading"):
-            prepared.reading_key = storage.reading_write(sha256, reading_png(image.stored))
+            prepared.reading_key = storage.reading_write(
+                sha256, display if holds_every_sample(image) else reading_png(image.stored)
+            )
             prepared.reading = reading_facts(image)
     if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
         with prepared.timings.step("preprocess"):

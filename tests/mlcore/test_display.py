@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from mlcore.decode import decode
-from mlcore.display import display_png, overlay_picture, overlay_png
-from tests.synthetic import as_dicom, as_jpeg, as_png, bad_files, synthetic_film
+from mlcore.display import display_png, holds_every_sample, overlay_picture, overlay_png
+from tests.synthetic import as_dicom, as_jpeg, as_png, as_png16, bad_files, synthetic_film
 
 FILM = decode(as_png(synthetic_film(21, (600, 400))))
 HEAT = np.zeros((7, 7), np.float32)
@@ -50,6 +50,21 @@ def test_nothing_but_pixels_leaves_the_original_file(data):
     assert b"script" not in shown
     assert opened(shown).info == {}
     assert shown.endswith(b"IEND\xaeB`\x82")
+
+
+@pytest.mark.parametrize("data", [as_jpeg(synthetic_film(25)), as_png(synthetic_film(25, (2048, 700)))])
+def test_one_encoding_serves_both_copies_of_an_8_bit_picture(data):
+    film = decode(data)
+    assert holds_every_sample(film)
+    np.testing.assert_array_equal(np.asarray(opened(display_png(film))), film.stored.samples)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [as_png(synthetic_film(25, (2049, 700))), as_png16(synthetic_film(25)), as_dicom(synthetic_film(25), bits=8)],
+)
+def test_reading_copy_is_its_own_where_the_display_image_shows_less_or_something_else(data):
+    assert not holds_every_sample(decode(data))
 
 
 def test_inverted_dicom_is_displayed_with_bright_bones():

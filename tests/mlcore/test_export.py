@@ -1,4 +1,4 @@
-"""A model converted for a processor says what its network says, is chosen by what the machine can, and needs no Keras."""
+"""A model converted for a processor says what its network says, is chosen by the processor, and needs no Keras."""
 
 from __future__ import annotations
 
