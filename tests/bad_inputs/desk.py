@@ -75,7 +75,7 @@ class WebProcess:
         with self._log.open("wb") as log:
             self._main = subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, stdout=log, stderr=log)
         self.slowest: tuple[float, str] = (0, "")
-        wait_until(lambda: self._answers(), 60, f"the web process answers: {self._log}")
+        wait_until(lambda: self._answers(), 180, f"the web process answers: {self._log}")
         (self.worker,) = psutil.Process(self._main.pid).children()
 
     def _answers(self) -> bool:
@@ -87,7 +87,7 @@ class WebProcess:
 
     def stop(self) -> None:
         self._main.terminate()
-        self._main.wait(30)
+        self._main.wait(90)
 
     def peak_mb(self) -> int:
         """The most memory the worker ever held, by the kernel's count."""

@@ -41,7 +41,7 @@ LOG = ROOT / "var" / "browser-site.log"
 START_SECONDS = 180
 RESULT_SECONDS = 150
 #: A first load needs the workers' models, a slow machine needs patience; what is awaited is always a condition.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 class Site(NamedTuple):
@@ -103,7 +103,7 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> No
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/livez", timeout=2):
+            with urllib.request.urlopen(f"{address}/livez", timeout=20):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)

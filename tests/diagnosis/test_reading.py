@@ -345,7 +345,7 @@ def test_of_many_who_claim_at_once_one_reads_and_the_others_are_told(clinic, pat
 
     @acting_as(SYSTEM)
     def claim(person: Any) -> None:
-        together.wait(20)
+        together.wait(60)
         try:
             said.append(reading.reading_claim(user=person, study_id=study.pk).claimed_by_id)
         except ApplicationError as error:
@@ -372,7 +372,7 @@ def test_of_many_who_take_over_from_the_same_person_one_does(clinic, patient, us
 
     @acting_as(SYSTEM)
     def take_over(person: Any) -> None:
-        together.wait(20)
+        together.wait(60)
         try:
             reading.reading_claim(user=person, study_id=row.study_id, instead_of=row.claimed_by.username)
             said.append("taken over")

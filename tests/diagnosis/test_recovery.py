@@ -78,12 +78,12 @@ def test_a_second_sweeper_steps_back():
         with transaction.atomic():
             lock_try("sweeper")
             locked.set()
-            done.wait(10)
+            done.wait(60)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert locked.wait(10)
+    assert locked.wait(60)
     assert sweep() is None
     done.set()
     thread.join()

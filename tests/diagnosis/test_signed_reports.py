@@ -107,7 +107,7 @@ def at_once(people: list[Any], act: Callable[[Any], Any]) -> list[str]:
     def run(user: Any) -> None:
         with acting_as(person(user)):
             try:
-                together.wait(20)
+                together.wait(60)
                 act(user)
                 outcomes.append("ok")
             except ApplicationError as error:

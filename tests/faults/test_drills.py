@@ -42,7 +42,7 @@ def send(site: Site, request: pytest.FixtureRequest) -> Send:
     """`send(20, seconds=10)`: so many films, spread over so long, on their way."""
 
     def begin(count: int, seconds: float = 0.5) -> Clients:
-        wait_until(site.answers, 30, "the site is at rest")
+        wait_until(site.answers, 120, "the site is at rest")
         films = plan_make(zlib.crc32(request.node.name.encode()), seconds, count + 2).films
         good = [replace(film, slow=False, twice=False) for film in films if not film.poison]
         clients = Clients(good, site.world["clinics"], site.port)
@@ -59,7 +59,7 @@ def injector(site: Site) -> Injector:
 
 def all_came_through(site: Site, clients: Clients) -> dict[str, Any]:
     """Every film was acknowledged, read once, and under its own name."""
-    wait_until(lambda: clients.done, 60, "every film has its answer")
+    wait_until(lambda: clients.done, 180, "every film has its answer")
     clients.end()
     assert drain(site)
     found = verdict(clients.ledger, evidence_gather(site), set(), Oracle(site))
@@ -72,7 +72,7 @@ def test_f5_films_are_taken_in_at_once_while_redis_is_frozen(site: Site, send: S
     _, (_, go_on) = injector.pause(site.server("redis"), 0, 0)
     try:
         clients = send(20)
-        wait_until(lambda: clients.done, 60, "20 answers")
+        wait_until(lambda: clients.done, 180, "20 answers")
     finally:
         go_on()
     assert clients.answers == {"201": 20}
@@ -85,7 +85,7 @@ def test_f6_films_wait_for_redis_without_being_refused_or_forgotten(site: Site, 
     _, (_, come_back) = injector.redis_away(0)
     try:
         clients = send(20, seconds=10)
-        wait_until(lambda: clients.done, 60, "20 answers")
+        wait_until(lambda: clients.done, 180, "20 answers")
     finally:
         come_back()
     assert clients.answers == {"201": 20}
@@ -96,7 +96,7 @@ def test_f6_films_wait_for_redis_without_being_refused_or_forgotten(site: Site, 
 def test_f4_redis_comes_back_empty_five_times_and_nobody_waits_long(site: Site, send: Send, injector: Injector):
     clients = send(40, seconds=10)
     for _ in range(5):
-        wait_until(lambda: site.server("redis"), 20, "Redis runs")
+        wait_until(lambda: site.server("redis"), 120, "Redis runs")
         time.sleep(1)  # the pace of the faults, not a wait for something
         injector.redis_empty(0)
     assert all_came_through(site, clients)["delay_longest"] < 60
@@ -106,7 +106,7 @@ def test_f15_postgresql_killed_four_times_costs_no_film_and_no_answer_500(site: 
     clients = send(40, seconds=12)
     for _ in range(4):
         # What serves an open connection outlives the main process for a moment, so an answer alone proves nothing.
-        wait_until(lambda: site.server("postgres") and site.answers(), 30, "PostgreSQL is back")
+        wait_until(lambda: site.server("postgres") and site.answers(), 120, "PostgreSQL is back")
         time.sleep(1)
         injector.kill(site.server("postgres"), 0)
     all_came_through(site, clients)

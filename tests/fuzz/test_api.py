@@ -89,7 +89,7 @@ def configuration(site: Site, token: str, tmp_path_factory: pytest.TempPathFacto
     patient = ask(site, token, "patients/")["results"][0]["id"]
     film_send(site, token, patient)
     with suppress(AssertionError):  # on a machine that is too slow the film is asked for while it waits
-        wait_until(lambda: ask(site, token, "predictions/")["results"], 60)
+        wait_until(lambda: ask(site, token, "predictions/")["results"], 180)
     study = ask(site, token, "studies/")["results"][0]["id"]
     ask(
         site,

@@ -289,7 +289,7 @@ def test_a_writer_who_is_paused_in_a_transaction_stops_nobody(record):
         record()
         beside = threading.Thread(target=seal_beside)
         beside.start()
-        beside.join(timeout=10)
+        beside.join(timeout=60)
         assert sealed == [0]
     assert audit_seal() == 1
 

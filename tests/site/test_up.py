@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_keeps_the_data(site: Site) 
     passwords = (site.var_dir / "demo-passwords.txt").read_text()
     tree = site.tree()
     site.process.send_signal(signal.SIGINT)
-    assert site.process.wait(45) == 0, site.output
+    assert site.process.wait(120) == 0, site.output
     assert alive(tree) == []
 
     again = Site(site.var_dir, site.port)
