@@ -1,16 +1,17 @@
 """The optional virus scanner: clamd, asked over its socket before a film is decoded.
 
-May import: clamd, Django's settings, `mlcore.contracts`. Without `CLAMAV_URL` nothing is scanned. Used by
-`diagnosis.services.prepare`, and by `diagnosis.monitoring`, which says when it does not answer.
+May import: Django's settings, `mlcore.contracts`, and clamd inside functions, for it takes long to load. Without
+`CLAMAV_URL` nothing is scanned. Used by `diagnosis.services.prepare`, and by `diagnosis.monitoring`, which says when it
+does not answer.
 """
 
 from __future__ import annotations
 
 import io
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
-import clamd
 from django.conf import settings
 
 from mlcore.contracts import InfrastructureError
@@ -18,15 +19,6 @@ from mlcore.contracts import InfrastructureError
 #: Less than the soft time limit of a prepare task, so that a scanner that hangs costs the film no attempt.
 SCAN_SECONDS = 30
 PING_SECONDS = 1
-
-
-class _Network(clamd.ClamdNetworkSocket):
-    """The library's, with a time limit for connecting too."""
-
-    def _init_socket(self) -> None:
-        self.clamd_socket = socket.socket()
-        self.clamd_socket.settimeout(self.timeout)
-        self.clamd_socket.connect((self.host, self.port))
 
 
 def malware_name(data: bytes) -> str:
@@ -37,6 +29,8 @@ def malware_name(data: bytes) -> str:
     """
     if not settings.CLAMAV_URL:
         return ""
+    import clamd
+
     try:
         answer = _clamd(SCAN_SECONDS).instream(io.BytesIO(data)) or {}
     except (clamd.ClamdError, OSError) as error:
@@ -51,14 +45,26 @@ def scanner_answers() -> bool | None:
     """Whether the scanner is there; None where none is configured."""
     if not settings.CLAMAV_URL:
         return None
+    import clamd
+
     try:
         return bool(_clamd(PING_SECONDS).ping() == "PONG")
     except (clamd.ClamdError, OSError):
         return False
 
 
-def _clamd(seconds: int) -> clamd.ClamdNetworkSocket | clamd.ClamdUnixSocket:
+def _clamd(seconds: int) -> Any:
+    import clamd
+
+    class Network(clamd.ClamdNetworkSocket):
+        """The library's, with a time limit for connecting too."""
+
+        def _init_socket(self) -> None:
+            self.clamd_socket = socket.socket()
+            self.clamd_socket.settimeout(self.timeout)
+            self.clamd_socket.connect((self.host, self.port))
+
     address = urlsplit(settings.CLAMAV_URL)
     if address.hostname:
-        return _Network(address.hostname, address.port or 3310, seconds)
+        return Network(address.hostname, address.port or 3310, seconds)
     return clamd.ClamdUnixSocket(address.path, seconds)
