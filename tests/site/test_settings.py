@@ -23,6 +23,7 @@ COMPLETE = {
     "ALLOWED_HOSTS": "xray.example.org",
 }
 _COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+KUBERNETES: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "docs/deploy/kubernetes.yaml").read_text()))
 COMPOSE, SITE = _COMPOSE["services"], _COMPOSE["x-site"]
 
 
@@ -107,6 +108,23 @@ def test_compose_runs_the_gpu_worker_with_the_command_of_the_cpu_worker() -> Non
 @pytest.mark.parametrize("name", [name for name in COMPOSE if name != "setup"])
 def test_every_service_of_compose_comes_back_after_a_crash(name: str) -> None:
     assert COMPOSE[name]["restart"] == "always"
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_kubernetes_runs_the_commands_of_up(process: Any) -> None:
+    (pod,) = (one["spec"]["template"]["spec"] for one in KUBERNETES if one["metadata"]["name"] == process.name
+              and one["kind"] == "Deployment")  # fmt: skip
+    (container,) = pod["containers"]
+    assert tuple(container["command"]) == process.command
+    assert {each["name"]: each["value"] for each in container["env"]} == process.environment
+
+
+def test_kubernetes_adds_workers_by_the_length_of_their_queue() -> None:
+    scaled = {one["spec"]["scaleTargetRef"]["name"]: one for one in KUBERNETES if one["kind"] == "ScaledObject"}
+    assert set(scaled) == {process.name for process in PROCESSES if process.name.endswith("-worker")}
+    for name, one in scaled.items():
+        (trigger,) = one["spec"]["triggers"]
+        assert trigger["metadata"]["query"] == f'max(cxr_jobs_queued{{kind="{name.removesuffix("-worker")}"}})'
 
 
 def test_nginx_lets_through_what_the_site_accepts() -> None:
