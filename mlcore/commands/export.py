@@ -17,6 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="FOLDER", help="model folder; artefacts and card are written there")
     add_data(parser)
     parser.add_argument("--version", help="the card's new version: a registered model cannot get other forms")
+    parser.add_argument(
+        "--quick", action="store_true", help="no search for layers that int8 must leave in float: an hour on two cores"
+    )
     parser.add_argument("--replicates", type=positive, default=2000, help="bootstrap replicates (default: 2000)")
 
 
@@ -28,7 +31,11 @@ def run(options: argparse.Namespace) -> int:
     from mlcore.training.export import LARGEST_CHANGE, LARGEST_LOSS, export, write_card
 
     card = export(
-        options.model, read_films(data_folder(options.data)), limit=options.limit, replicates=options.replicates
+        options.model,
+        read_films(data_folder(options.data)),
+        limit=options.limit,
+        replicates=options.replicates,
+        with_care=not options.quick,
     )
     if options.version:
         card = replace(card, version=options.version)

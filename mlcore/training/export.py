@@ -38,11 +38,19 @@ CALIBRATION_FILMS = 300
 _FILE_OF: Mapping[Precision, str] = {"fp32": "float", "bf16": "float", "int8": "int8"}
 
 
-def export(folder: Path, films: Sequence[Film], *, limit: int | None = None, replicates: int = REPLICATES) -> ModelCard:
+def export(
+    folder: Path,
+    films: Sequence[Film],
+    *,
+    limit: int | None = None,
+    replicates: int = REPLICATES,
+    with_care: bool = True,
+) -> ModelCard:
     """Convert the network of a model folder, measure every precision that this machine computes, and write both into
     the folder and its card; returns the card.
 
-    A precision that this machine lacks keeps what an earlier export on another machine said of the very same file.
+    Where int8 does not pass it is made again `with_care`: the layers that cost most stay in float. A precision that
+    this machine lacks keeps what an earlier export on another machine said of the very same file.
     Raises ModelIntegrityError and TrainingError.
     """
     card = load_card(folder)
@@ -60,7 +68,7 @@ def export(folder: Path, films: Sequence[Film], *, limit: int | None = None, rep
     )
     hashes["int8"] = _save(_quantized(network, calibration), folder, "int8")
     found = [_artefact(folder, card, precision, hashes, said, val, task, replicates) for precision in PRECISIONS]
-    if (int8 := found[0]) and not int8.passes:
+    if with_care and (int8 := found[0]) and not int8.passes:
         hashes["int8"] = _save(_quantized_with_care(network, calibration, said, card), folder, "int8")
         found[0] = _artefact(folder, card, "int8", hashes, said, val, task, replicates)
     card = replace(card, artefacts=tuple(artefact for artefact in found if artefact is not None))
