@@ -18,8 +18,9 @@ _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`rows` of cells, one per column: text, a whole number, a fraction (three digits; fewer above 10), None (a dash) or a
-    figure `{"value", "low", "high"}` with its interval. A column whose every cell is a figure or number is set right.
+    """`rows` of cells, one per column: text, a whole number, a fraction (three digits, fewer above 10), None (a dash)
+    or a figure `{"value", "low", "high"}` with its interval. A column whose every cell is a figure or number is set
+    right.
     """
 
     columns: Sequence[str]

@@ -1,8 +1,8 @@
 """Many studies written in bulk, and every list that somebody asks for among them: for `pages`, `numbers` and `bench`.
 
 Rows are written past the triggers over ten clinics; the person who looks reads for two of them, a doctor was referred
-the thirty oldest studies of one. Every second study is unread, one film in 500 cannot
-be used, one in 500 failed, and a finding of one in 200 is only possible. May import: Django, `tests.factories`.
+the thirty oldest studies of one. Every second study is unread, one film in 500 cannot be used, one in 500 failed, and a
+finding of one in 200 is only possible. May import: Django, `tests.factories`, `tests.conftest`.
 """
 
 from __future__ import annotations
