@@ -29,7 +29,7 @@ A part that cannot run says why, and the others go on. Parts that are not asked 
 its own date. Everything starts in folders of its own under var/ and leaves nothing behind; a site of yours may run
 meanwhile, but it takes cores away.
 
-  make bench                                    everything, about an hour on two cores
+  make bench                                    everything
   make bench ARGS="--quick"                     everything, less of it
   make bench ARGS="site queue"                  two parts
   make bench ARGS="lists --studies 1000 20000"  lists at other sizes

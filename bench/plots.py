@@ -16,20 +16,26 @@ from mlcore.training.report import number
 
 WIDTH = 760
 _BAR, _GAP, _NAME = 17, 7, 250
-_TALL, _LEFT, _RIGHT, _TOP, _FOOT = 300, 62, 170, 14, 44
+_TALL, _LEFT, _RIGHT, _TOP, _FOOT = 300, 62, 200, 14, 44
 _FONT = "font-family:'Source Sans 3','Segoe UI','Helvetica Neue',Arial,'Liberation Sans',sans-serif;font-size:13px"
 
 
 def bars(title: str, unit: str, values: Mapping[str, float], mark: str = "") -> dict[str, Any]:
     """A bar per name; that named `mark` is the one that the others are compared with, and is drawn in grey."""
-    return {"kind": "bars", "title": title, "unit": unit, "values": dict(values), "mark": mark}
+    return {
+        "kind": "bars",
+        "title": title,
+        "unit": unit,
+        "values": [list(pair) for pair in values.items()],
+        "mark": mark,
+    }
 
 
 def lines(
     title: str, x: str, y: str, curves: Mapping[str, Sequence[tuple[float, float]]], log: bool = False
 ) -> dict[str, Any]:
     """A line per name through its (x, y) points; `log` for both axes, where values span orders of magnitude."""
-    points = {name: [[float(a), float(b)] for a, b in curve] for name, curve in curves.items()}
+    points = [[name, [[float(a), float(b)] for a, b in curve]] for name, curve in curves.items()]
     return {"kind": "lines", "title": title, "x": x, "y": y, "curves": points, "log": log}
 
 
@@ -41,32 +47,31 @@ def draw(spec: Mapping[str, Any]) -> str:
 def words(spec: Mapping[str, Any]) -> str:
     """The picture for who cannot see it."""
     if spec["kind"] == "bars":
-        told = "; ".join(f"{name} {number(float(value))} {spec['unit']}" for name, value in spec["values"].items())
+        told = "; ".join(f"{name} {number(value)} {spec['unit']}" for name, value in spec["values"])
     else:
         told = "; ".join(
-            f"{name}: " + ", ".join(f"{number(y)} at {_short(x)}" for x, y in curve)
-            for name, curve in spec["curves"].items()
+            f"{name}: " + ", ".join(f"{number(y)} at {_short(x)}" for x, y in curve) for name, curve in spec["curves"]
         )
     return f"{spec['title']}: {told}"
 
 
 def _bars(spec: Mapping[str, Any]) -> str:
-    values: Mapping[str, float] = spec["values"]
-    most = max(values.values(), default=0) or 1
+    values: Sequence[tuple[str, float]] = spec["values"]
+    most = max((value for _, value in values), default=0) or 1
     room = WIDTH - _NAME - 110
     parts = []
-    for row, (name, value) in enumerate(values.items()):
+    for row, (name, value) in enumerate(values):
         top, long = row * (_BAR + _GAP), room * value / most
         colour = SOFT if name == spec["mark"] else COLOURS[0]
         parts.append(_text(_NAME - 10, top + 13, name, anchor="end"))
         parts.append(f'<rect x="{_NAME}" y="{top}" width="{max(long, 1):.1f}" height="{_BAR}" fill="{colour}"/>')
-        parts.append(_text(_NAME + long + 7, top + 13, f"{number(float(value))} {spec['unit']}", colour=SOFT))
+        parts.append(_text(_NAME + long + 7, top + 13, f"{number(value)} {spec['unit']}", colour=SOFT))
     return _svg(len(values) * (_BAR + _GAP), parts)
 
 
 def _lines(spec: Mapping[str, Any]) -> str:
-    curves: Mapping[str, Sequence[Sequence[float]]] = spec["curves"]
-    points = [point for curve in curves.values() for point in curve]
+    curves: Sequence[tuple[str, Sequence[Sequence[float]]]] = spec["curves"]
+    points = [point for _, curve in curves for point in curve]
     across = _Axis([x for x, _ in points], _LEFT, WIDTH - _RIGHT, spec["log"])
     up = _Axis([y for _, y in points], _TALL - _FOOT, _TOP, spec["log"], zero=not spec["log"])
     parts = []
@@ -78,7 +83,7 @@ def _lines(spec: Mapping[str, Any]) -> str:
         parts.append(_text(across.place(value), _TALL - _FOOT + 18, _short(value), anchor="middle", colour=SOFT))
     parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, _TALL - 6, spec["x"], anchor="middle", colour=SOFT))
     ends = []
-    for place, (name, curve) in enumerate(curves.items()):
+    for place, (name, curve) in enumerate(curves):
         colour = COLOURS[place % len(COLOURS)]
         there = [(across.place(x), up.place(y)) for x, y in curve]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in there)
