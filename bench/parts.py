@@ -36,6 +36,8 @@ class Part:
         return measured
 
 
+#: Of the document. Raise it when a part's figures or plots are written differently: earlier results are then left behind.
+FORMAT = 1
 PARTS: dict[str, Part] = {
     "engines": Part("Engines", "one network on every engine: Keras, OpenVINO, ONNX Runtime, PyTorch", "bench.engines"),
     "site": Part("Site", "the real site beside a synchronous page, and beside decode and engine alone", "bench.site"),
@@ -52,7 +54,8 @@ def run(
 ) -> dict[str, Any]:  # fmt: skip
     """Measure the parts and return the document; `done` is called with it after each. `arguments` are those of the
     command line besides the parts; `known` is an earlier document, whose other parts stay, with their own date."""
-    document: dict[str, Any] = {"parts": dict(known.get("parts", {}))}
+    earlier = known.get("parts", {}) if known.get("format") == FORMAT else {}
+    document: dict[str, Any] = {"format": FORMAT, "parts": dict(earlier)}
     for name in names:
         began = time.perf_counter()
         about = described(name, arguments)

@@ -98,8 +98,11 @@ def test_parts_of_an_earlier_run_stay_with_their_own_command(tmp_path):
     assert "python -m bench site --quick" in page
 
 
-def test_damaged_earlier_results_are_left_behind(tmp_path):
-    (tmp_path / "bench.json").write_text("{")
+@pytest.mark.parametrize(
+    "text", ["{", '{"format": 0, "parts": {"queue": {"plots": [7]}}}'], ids=["damaged", "of before"]
+)
+def test_earlier_results_that_cannot_be_read_are_left_behind(tmp_path, text):
+    (tmp_path / "bench.json").write_text(text)
     status, document, _ = run(tmp_path, "site", site=Works())
     assert status == 0
     assert list(document["parts"]) == ["site"]
