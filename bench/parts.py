@@ -36,7 +36,7 @@ class Part:
         return measured
 
 
-#: Of the document. Raise it when a part's figures or plots are written differently: earlier results are then left behind.
+#: Of the document. Raise it when figures or plots are written differently: earlier results are then left behind.
 FORMAT = 1
 PARTS: dict[str, Part] = {
     "engines": Part("Engines", "one network on every engine: Keras, OpenVINO, ONNX Runtime, PyTorch", "bench.engines"),

@@ -167,9 +167,9 @@ def _found(
             name, about["processes"], own, whole, first.get("rss_mib"), about["rss_mib"], about["pss_mib"], libraries,
         ])  # fmt: skip
     columns = (
-        "process", "count", "s to ready", "from start", "RSS idle", "RSS after films", "PSS after films", "loaded",
+        "process", "count", "s to ready", "from start", "RSS idle", "RSS", "PSS", "loaded",
     )  # fmt: skip
-    found.table("Each with its children. Memory in MiB.", columns, rows)
+    found.table("Each with its children. Memory in MiB, idle and after films.", columns, rows)
     if {"web", "infer-worker"} <= after.keys():
         found.compare("RSS, infer worker : web", after["infer-worker"]["rss_mib"], after["web"]["rss_mib"])
     shown = {name: about["rss_mib"] for name, about in after.items()}

@@ -180,8 +180,9 @@ def _found(seen: dict[str, Seen], engine: str, words: str, singles: int, rounds:
     found.compare(f"films per second, {SITE} : {ALONE}", rates[SITE], rates[ALONE])
     found.compare(f"time of one film, idle, {SITE} : {PAPER}", idle[SITE], idle[PAPER])
     found.compare(f"time of one film, idle, {SITE} : {ALONE}", idle[SITE], idle[ALONE])
-    columns = ("", "films/s", "idle p50 ms", "idle p95 ms", "load p50 ms", "load p95 ms", "upload answered p50 ms")
-    found.table("Load: films sent by several clients at once. Idle: one film at a time.", columns, _rows(seen))
+    columns = ("", "films/s", "idle p50", "idle p95", "load p50", "load p95", "answered p50")
+    caption = "Milliseconds. Idle: one film at a time. Load: several clients. Answered: the site has the film safe."
+    found.table(caption, columns, _rows(seen))
     there = {name: significant(rate) or 0 for name, rate in rates.items()}
     found.plots.append(plots.bars("Films per second under load", "films/s", there, PAPER))
     there = {name: significant(1000 * (seconds or 0)) or 0 for name, seconds in idle.items()}
