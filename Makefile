@@ -15,7 +15,7 @@ PIP_SHOW := 2>&1 | awk '/^Collecting|^Processing|Downloading .* MB|^Installing c
 	/^ERROR|^ *error|No space left/ { print; fflush() }'
 
 
-.PHONY: help run study test faults fuzz lint scan viewer
+.PHONY: help run study test faults bench fuzz lint scan viewer
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: $(VENV)/.dev ## Run every test
 
 faults: $(VENV)/.dev ## Kill, freeze, fill and damage a site of its own, and count what is lost (ARGS=--help explains)
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+bench: $(VENV)/.dev ## Measure engines, site, lists, queue, memory and training side by side (ARGS=--help explains)
+	@$(BIN)/python -m bench $(ARGS)
 
 FUZZ_MINUTES ?= 10
 fuzz: $(VENV)/.dev ## Odd requests against the API, broken films against the decoder in two ways (FUZZ_MINUTES=60: an hour each)

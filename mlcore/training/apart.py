@@ -45,7 +45,7 @@ def apart(function: Callable[..., Any], *args: Any, watch: Callable[[], None] = 
         watch()
     except EOFError:
         process.join()
-        raise ApartError(_death(process.exitcode)) from None
+        raise ApartError(death(process.exitcode)) from None
     finally:
         ours.close()
         process.kill()
@@ -56,7 +56,7 @@ def apart(function: Callable[..., Any], *args: Any, watch: Callable[[], None] = 
 
 
 def _answer(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         connection.send({"result": function(*args)})
     except Exception as error:
@@ -64,14 +64,16 @@ def _answer(connection: Connection, function: Callable[..., Any], args: tuple[An
         connection.send({"reason": kind + " ".join(str(error).split())[:600]})
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """To be run in a thread: ends this process when the one that started it has gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _death(exitcode: int | None) -> str:
+def death(exitcode: int | None) -> str:
+    """How a process ended, in words."""
     if exitcode is not None and exitcode < 0:
         return f"the process was ended by signal {-exitcode}" + (" (out of memory?)" if exitcode == -9 else "")
     return f"the process ended with status {exitcode} and no answer"

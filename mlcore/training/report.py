@@ -18,8 +18,9 @@ _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`rows` of cells, one per column: text, a whole number, a fraction (shown with three digits), None (a dash) or a
-    figure `{"value", "low", "high"}` with its interval. A column whose every cell is a figure or number is set right.
+    """`rows` of cells, one per column: text, a whole number, a fraction (three digits, fewer above 10), None (a dash)
+    or a figure `{"value", "low", "high"}` with its interval. A column whose every cell is a figure or number is set
+    right.
     """
 
     columns: Sequence[str]
@@ -76,7 +77,8 @@ def render(title: str, sections: Sequence[Section]) -> str:
 
 
 def number(value: Any) -> str:
-    """A cell as people read it: `–` for nothing, three digits for a fraction, thin spaces in counts, a true minus."""
+    """A cell as people read it: `–` for nothing, three digits for a fraction, fewer where it is large (17.1, 171), thin
+    spaces in counts, a true minus."""
     if value is None:
         return "–"
     if isinstance(value, bool) or (not isinstance(value, (int, float)) and not hasattr(value, "item")):
@@ -84,7 +86,10 @@ def number(value: Any) -> str:
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\N{THIN SPACE}").replace("-", "−")
-    return f"{value:.3f}".replace("-", "−") if math.isfinite(value) else "–"
+    if not math.isfinite(value):
+        return "–"
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{digits}f}".replace(",", "\N{THIN SPACE}").replace("-", "−")
 
 
 def interval(figure: Mapping[str, Any]) -> str:

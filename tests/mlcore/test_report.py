@@ -66,7 +66,7 @@ def test_number_that_is_none_is_refused(value: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, "–"), (0.12345, "0.123"), (-0.5, "−0.500"), (12345, "12\N{THIN SPACE}345"), ("x", "x"),
-     (np.float32(0.5), "0.500")],
+     (np.float32(0.5), "0.500"), (9.99, "9.990"), (17.14, "17.1"), (-171.4, "−171"), (1714.2, "1\N{THIN SPACE}714")],
 )  # fmt: skip
 def test_cells_read_as_people_write(value: object, text: str) -> None:
     assert number(value) == text

@@ -2,7 +2,7 @@
 
     python -m pytest tests/scale/numbers.py -s
 
-Rows are those of `pages.py`; every read study has a signed report with decisions, every film its entry in the audit.
+Rows are those of `seeded.py`; every read study has a signed report with decisions, every film its entry in the audit.
 What it printed stands in docs/numbers.md.
 """
 
@@ -19,7 +19,8 @@ from django.test.utils import CaptureQueriesContext
 from diagnosis.services.drift import drift_measure
 from tests import factories
 from tests.conftest import owner_connected
-from tests.scale.pages import CLINICS, MANY, milliseconds, seed
+from tests.scale.pages import MANY
+from tests.scale.seeded import CLINICS, milliseconds, seed
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(3600)]
 
@@ -56,7 +57,7 @@ def test_the_dashboard_at_a_hundred_thousand_studies(db: None) -> None:
             factories.membership_make(person, clinic, "radiologist")
         browsers[words] = Client()
         factories.sign_in(browsers[words], person)
-    seed(1, MANY)
+    seed(1, MANY, factories.user_make("doctor", clinics[1]).pk)
     with owner_connected() as owner:
         owner.execute(f"BEGIN; {READ.format(reader=person.pk)} COMMIT")
         owner.execute("SET session_replication_role = origin")

@@ -63,7 +63,8 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.var_dir, PORT=str(self.port), WEB_WORKERS="1", PREPARE_CONCURRENCY="1", **self.more)
+        small = {"WEB_WORKERS": "1", "PREPARE_CONCURRENCY": "1"}
+        return environment(self.var_dir, **small | self.more, PORT=str(self.port))
 
     def wait_until_ready(self, seconds: float = 90) -> None:
         wait_until(
