@@ -1,19 +1,19 @@
 """What people see: the display image and the map laid over it, encoded without any metadata.
 
-May import NumPy, Pillow and `mlcore.contracts`. `prepare` writes the display image, `infer` the overlay,
+May import NumPy, Pillow, `mlcore.png` and `mlcore.contracts`. `prepare` writes the display image, `infer` the overlay,
 the command line the blended picture.
 """
 
 from __future__ import annotations
 
 import io
-import zlib
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from mlcore.contracts import DecodedImage, ImageArray
+from mlcore.png import grey_png
 
 #: Pixels of the longer side of a display image.
 LONGEST = 2048
@@ -31,7 +31,7 @@ _COLOURS = np.array(
 
 def display_png(image: DecodedImage, *, longest: int = LONGEST) -> bytes:
     """The film as an 8-bit grey PNG, its longer side at most `longest` pixels; nothing else travels with it."""
-    return png_bytes(_display(image, longest))
+    return grey_png(np.asarray(_display(image, longest)))
 
 
 def overlay_png(image: DecodedImage, heat: ImageArray, *, longest: int = 512) -> bytes:
@@ -40,13 +40,13 @@ def overlay_png(image: DecodedImage, heat: ImageArray, *, longest: int = 512) ->
     `heat` (rows, columns) is one label's map over the whole film, on any scale: values up to 0 mean nothing, the
     maximum is drawn strongest. A map without a positive value gives an empty layer.
     """
-    return png_bytes(_overlay(_fitted(image, longest), heat))
+    return _png(_overlay(_fitted(image, longest), heat))
 
 
 def overlay_picture(image: DecodedImage, heat: ImageArray, *, longest: int = 1024) -> bytes:
     """Film and map blended into one RGB PNG, for places that cannot lay one over the other."""
     film = _display(image, longest).convert("RGBA")
-    return png_bytes(Image.alpha_composite(film, _overlay(film.size, heat)).convert("RGB"))
+    return _png(Image.alpha_composite(film, _overlay(film.size, heat)).convert("RGB"))
 
 
 def holds_every_sample(image: DecodedImage) -> bool:
@@ -60,11 +60,9 @@ def holds_every_sample(image: DecodedImage) -> bool:
     )
 
 
-def png_bytes(picture: Image.Image) -> bytes:
-    """The picture as a PNG, without metadata. On films, whose noise repeats nowhere, run lengths are both the fastest
-    and the smallest of zlib's ways."""
+def _png(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    picture.save(stream, "PNG", compress_level=4)
     return stream.getvalue()
 
 

@@ -1,8 +1,8 @@
 """The reading copy: a film's own values without loss, and what a viewer must know to show and measure them.
 
-May import NumPy, Pillow, pydicom, `mlcore.contracts` and `mlcore.display`. `mlcore.decode` fills a `StoredFilm` in the
-same pass that makes intensities; `prepare` writes both parts beside the display copy. No word that a person typed
-travels with it.
+May import NumPy, pydicom, `mlcore.png` and `mlcore.contracts`. `mlcore.decode` fills a `StoredFilm` in the same pass
+that makes intensities; `prepare` writes both parts beside the display copy. No word that a person typed travels with
+it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydicom.dataset import Dataset
 
 from mlcore.contracts import DecodedImage, Spacing, StoredFilm, Window
-from mlcore.display import png_bytes
+from mlcore.png import grey_png
 
 #: Without a window of its own a film is shown between these percentiles: dead pixels and markers set no scale.
 SPREAD_PERCENTILES = (0.1, 99.9)
@@ -43,7 +42,7 @@ def reading_png(film: StoredFilm) -> bytes:
     samples = film.samples
     if film.lowest:
         samples = (samples.astype(np.int32) - film.lowest).astype(np.uint8 if samples.itemsize == 1 else np.uint16)
-    return png_bytes(Image.fromarray(np.ascontiguousarray(samples)))
+    return grey_png(samples)
 
 
 def reading_facts(image: DecodedImage) -> dict[str, Any]:
