@@ -25,7 +25,7 @@ from cxrsite.processes import PROCESSES
 
 #: What tells a loaded library: a part of the path of a file that is mapped into the process.
 LIBRARIES = {
-    "TensorFlow": r"/tensorflow/",
+    "TensorFlow": r"/libtensorflow",
     "OpenVINO": r"/openvino/",
     "ONNX Runtime": r"/onnxruntime/",
     "PyTorch": r"/torch/lib",

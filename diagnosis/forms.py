@@ -129,6 +129,8 @@ class FilmListForm(StyledForm):
         self.fields["clinic"].queryset = clinics
         if len(clinics) < 2:
             del self.fields["clinic"]
+        else:  # read once, here
+            self.fields["clinic"].choices = [("", "All my clinics"), *((each.pk, each.name) for each in clinics)]
 
 
 class SecondLookFilterForm(StyledForm):

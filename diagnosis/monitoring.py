@@ -78,7 +78,7 @@ def status_read() -> dict[str, Any]:
     sweeper = next((worker for worker in workers if worker["kind"] == Worker.Kind.SWEEPER), None)
     return {
         "workers": [worker for worker in workers if worker is not sweeper],
-        "queues": {kind: _queue_read(kind) for kind in Job.Kind.values},
+        "queues": _queues_read(),
         "sweeper": {"last_seen_at": sweeper and sweeper["seen_at"], "alive": bool(sweeper and sweeper["alive"])},
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
         "redis": _redis_answers(),
@@ -180,19 +180,27 @@ def _workers_read() -> list[dict[str, Any]]:
     return list(workers.values("name", "kind", "alive", "seen_at", "engine", "note"))
 
 
-def _queue_read(kind: str) -> dict[str, int | None]:
+def _queues_read() -> dict[str, dict[str, int | None]]:
+    """Of both kinds of jobs, versions on trial left out: how many there are in each state that is not over."""
+
     def count(state: str) -> Count:
         return Count("pk", filter=Q(state=state))
 
-    row = Job.objects.filter(kind=kind, shadow=False, state__in=["queued", "running", "failed"]).aggregate(
+    open_jobs = Job.objects.filter(shadow=False, state__in=["queued", "running", "failed"]).order_by()
+    rows = open_jobs.values("kind").annotate(
         queued=count("queued"),
         running=count("running"),
         failed=count("failed"),
         oldest=Min("queued_at", filter=Q(state="queued")),
         now=Max(Now()),
     )
-    now, oldest = row.pop("now"), row.pop("oldest")
-    return {"oldest_wait_seconds": oldest and max(0, int((now - oldest).total_seconds())), **row}
+    none: dict[str, int | None] = {"oldest_wait_seconds": None, "queued": 0, "running": 0, "failed": 0}
+    queues = {kind: none for kind in Job.Kind.values}
+    for row in rows:
+        now, oldest = row.pop("now"), row.pop("oldest")
+        waits = oldest and max(0, int((now - oldest).total_seconds()))
+        queues[row.pop("kind")] = {"oldest_wait_seconds": waits, **row}
+    return queues
 
 
 def _redis_answers() -> bool:

@@ -94,8 +94,7 @@ def _prepare(job: Job) -> _Prepared:
         prepared.code, prepared.message = refusal.code, refusal.message
         return prepared
     with prepared.timings.step("display"):
-        display = display_png(image)
-        prepared.display_key = storage.display_write(sha256, display)
+        prepared.display_key = storage.display_write(sha256, display_png(image))
     with prepared.timings.step("quality"):
         quality = assess(image)
     prepared.quality = asdict(quality)
@@ -106,9 +105,10 @@ def _prepare(job: Job) -> _Prepared:
     prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
     if image.stored is not None:
         with prepared.timings.step("reading"):
-            prepared.reading_key = storage.reading_write(
-                sha256, display if holds_every_sample(image) else reading_png(image.stored)
-            )
+            if holds_every_sample(image):
+                prepared.reading_key = prepared.display_key
+            else:
+                prepared.reading_key = storage.reading_write(sha256, reading_png(image.stored))
             prepared.reading = reading_facts(image)
     if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
         with prepared.timings.step("preprocess"):

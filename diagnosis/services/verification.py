@@ -90,7 +90,8 @@ def _film_faults(film: Radiograph) -> Iterator[Fault]:
         yield Fault("original", row)
     if film.display_key and not _reads(storage.derived_verify, film.display_key):
         yield Fault("display copy", row)
-    if film.reading_key and not _reads(storage.derived_verify, film.reading_key):
+    own_copy = film.reading_key not in ("", film.display_key)
+    if own_copy and not _reads(storage.derived_verify, film.reading_key):
         yield Fault("reading copy", row)
     for recipe in sorted(_recipes(film)):
         if not _input_is_of(film, recipe):

@@ -57,7 +57,7 @@ def test_status_counts_workers_queues_and_the_oldest_wait(working, film, django_
     Worker.objects.filter(kind="prepare").update(seen_at=timezone.now() - timedelta(minutes=2))
     factories.job_make(film, queued_at=timezone.now() - timedelta(seconds=100))
     factories.job_make(film, "infer", "failed")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         status = status_read()
     assert {worker["kind"]: worker["alive"] for worker in status["workers"]} == {"infer": True, "prepare": False}
     assert status["queues"]["prepare"]["queued"] == 1

@@ -32,6 +32,7 @@ def test_a_good_film_becomes_ready_with_display_image_and_model_input(take_in, m
     assert (picture.format, picture.mode, picture.info) == ("PNG", "L", {})
     copy = Image.open(io.BytesIO(storage.path_of(radiograph.reading_key).read_bytes()))
     assert (copy.size, copy.info) == ((radiograph.width, radiograph.height), {})
+    assert radiograph.reading_key == radiograph.display_key  # all 8 bits are in one file
     assert radiograph.reading["windows"]
     recipe = model.card["preprocessing"]["id"]
     assert storage.input_read(radiograph.sha256, recipe).image_sha256 == radiograph.sha256

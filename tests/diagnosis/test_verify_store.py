@@ -17,6 +17,8 @@ from diagnosis.models import Job, ModelVersion, Prediction
 from diagnosis.services.infer import infer_waiting
 from diagnosis.services.model_files import model_folder
 from mlcore.card import WEIGHTS_FILE
+from tests.encodings import as_png16
+from tests.films import synthetic_film
 
 pytestmark = pytest.mark.django_db
 DAY_AND_HOUR = 25 * 60 * 60
@@ -24,8 +26,8 @@ DAY_AND_HOUR = 25 * 60 * 60
 
 @pytest.fixture
 def read_film(model: ModelVersion, prepared: Callable[..., Job]) -> Job:
-    """A film that went the whole way, and so has every kind of file."""
-    job = prepared(1)
+    """A 16-bit film that went the whole way, and so has every kind of file."""
+    job = prepared(data=as_png16(synthetic_film(1)))
     infer_waiting(worker="test")
     return Job.objects.get(pk=job.pk)
 
