@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.page import number, write
-from bench.parts import PARTS, Options, run
+from bench.parts import NETWORKS, PARTS, Options, run
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK_STUDIES = 100_000
@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--studies", type=_size, nargs="+", metavar="N", help="sizes of the database for lists, ascending"
     )
+    made.add_argument("--networks", nargs="+", metavar="NAME", default=[],
+        help=f"networks for engines: any of {', '.join(NETWORKS)}")  # fmt: skip
     made.add_argument(
         "--out", type=Path, default=ROOT / "var" / "bench", metavar="DIR",
         help="where bench.json and bench.html go (default: var/bench)",
@@ -59,6 +61,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     unknown = [name for name in options.parts if name not in PARTS]
     if unknown:
         made.error(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
+    if unknown := [name for name in options.networks if name not in NETWORKS]:
+        made.error(f"no such network: {', '.join(unknown)} (there are {', '.join(NETWORKS)})")
     if options.studies and sorted(set(options.studies)) != options.studies:
         made.error("--studies must ascend: rows are added, never taken away")
     options.parts = [name for name in PARTS if name in options.parts] or list(PARTS)
@@ -66,10 +70,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def settled(options: argparse.Namespace) -> Options:
-    if options.studies:
-        return Options(options.quick, tuple(options.studies))
-    sizes = [size for size in Options().studies if not options.quick or size <= QUICK_STUDIES]
-    return Options(options.quick, tuple(sizes))
+    sizes = options.studies or [size for size in Options().studies if not options.quick or size <= QUICK_STUDIES]
+    return Options(options.quick, tuple(sizes), tuple(options.networks))
 
 
 def main(argv: Sequence[str] | None = None, parts: Any = PARTS) -> int:
@@ -77,6 +79,7 @@ def main(argv: Sequence[str] | None = None, parts: Any = PARTS) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = arguments(argv)
     more = ["--quick"] * options.quick + (["--studies", *map(str, options.studies)] if options.studies else [])
+    more += ["--networks", *options.networks] if options.networks else []
     known = _earlier(options.out / "bench.json")
 
     def done(name: str, document: dict[str, Any]) -> None:

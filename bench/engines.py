@@ -18,6 +18,7 @@ from bench import plots, running
 from bench.engine_cases import CASES, Array, Case, Network, export
 from bench.found import Found, in_turn, median, ratio, significant, spread
 from bench.kept import Kept
+from bench.parts import NETWORKS
 from bench.peaks import product
 from mlcore.backbones import Architecture
 from mlcore.bench.films import inputs
@@ -40,8 +41,10 @@ _HEADLINES = {
 def measure(options: Any) -> Found:
     batches, rounds = (QUICK_BATCHES, 3) if options.quick else (BATCHES, 6)
     found = Found(text=_text(rounds))
-    chosen = networks()[:1] if options.quick else networks()
-    found.missing += [{"what": each.name, "why": "left out by --quick"} for each in networks()[len(chosen) :]]
+    chosen = [
+        each for each in networks() if each.name in (options.networks or NETWORKS[: 1 if options.quick else None])
+    ]
+    found.missing += [{"what": name, "why": "left out"} for name in NETWORKS if name not in {c.name for c in chosen}]
     with running.own_folder() as folder, tqdm(desc="engines", unit="turn") as bar:
         for network in chosen:
             network = Network(network.name, network.architecture, folder / network.name, network.weights)
@@ -61,11 +64,8 @@ def networks() -> list[Network]:
     from mlcore.registry import bundled_folder
 
     default = load_card(bundled_folder()).architecture
-    dense = [Network(name, Architecture(name, (224, 224), 14, exclusive=False), Path()) for name in DENSE]
-    return [Network("default network", default, Path(), bundled_folder() / WEIGHTS_FILE), *dense]
-
-
-DENSE = ("densenet121", "densenet169")
+    dense = [Network(name, Architecture(name, (224, 224), 14, exclusive=False), Path()) for name in NETWORKS[1:]]
+    return [Network(NETWORKS[0], default, Path(), bundled_folder() / WEIGHTS_FILE), *dense]
 
 
 def engine(name: str, network: Network) -> Callable[[tuple[str, int]], Any]:

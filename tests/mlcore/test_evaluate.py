@@ -295,7 +295,8 @@ def test_gallery_of_films_goes_neither_into_a_model_nor_into_results(
 def test_card_of_the_default_model_and_its_results_are_the_same_figures() -> None:
     document, card = json.loads(RESULTS.read_text()), load_card(bundled_folder())
     assert document["model"] == {"name": card.name, "version": card.version, "sha256": card.sha256}
-    assert {split: document[split] for split in ("val", "test")} == json.loads(json.dumps(card.metrics))
+    # Measured on two engines, whose probabilities differ by a millionth.
+    assert differences(card.metrics, {split: document[split] for split in ("val", "test")}, tolerance=0.0005) == []
     drawn = pictures(card.metrics["test"], "test")
     stored = {path.stem: path.read_text() for path in (bundled_folder() / "figures").iterdir()}
     assert stored.keys() == drawn.keys()
