@@ -24,7 +24,7 @@ def signed(chromium, site) -> None:
     page = context.new_page()
     sign_in(page, "radiologist", site.passwords["radiologist"])
     choose_patient(page, "Tenzin")
-    film = {"name": "film.png", "mimeType": "image/png", "buffer": as_png(synthetic_film(311))}
+    film = {"name": "film.png", "mimeType": "image/png", "buffer": as_png(synthetic_film(351))}
     page.get_by_label("Chest film").set_input_files([film])
     page.locator("#send-button").click()
     expect(page.locator(".film[data-progress=done]")).to_have_count(1, timeout=RESULT_SECONDS * 1000)
