@@ -32,6 +32,7 @@ def fourteen_folder(folder: Path) -> Path:
         sha256 = file_sha256(weights)
     card = replace(
         load_card(bundled_folder()),
+        artefacts=(),
         name="fourteen",
         version="0.0.14",
         sha256=sha256,
