@@ -197,9 +197,8 @@ def _queues_read() -> dict[str, dict[str, int | None]]:
     none: dict[str, int | None] = {"oldest_wait_seconds": None, "queued": 0, "running": 0, "failed": 0}
     queues = {kind: none for kind in Job.Kind.values}
     for row in rows:
-        now, oldest = row.pop("now"), row.pop("oldest")
-        waits = oldest and max(0, int((now - oldest).total_seconds()))
-        queues[row.pop("kind")] = {"oldest_wait_seconds": waits, **row}
+        kind, now, oldest = row.pop("kind"), row.pop("now"), row.pop("oldest")
+        queues[kind] = {"oldest_wait_seconds": oldest and max(0, int((now - oldest).total_seconds())), **row}
     return queues
 
 
