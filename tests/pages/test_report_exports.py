@@ -197,8 +197,10 @@ def test_its_cost_does_not_grow_with_the_reports(reader, clinic, patient):
 
 
 @pytest.mark.parametrize("reason", ["Teaching", "  Teach   ing ", "." * 9])
-def test_a_reason_of_a_few_letters_is_none(browser, clinic, report, reason):
+def test_a_reason_of_a_few_letters_is_none(browser, reader, clinic, report, reason):
     refused(browser.post(URL, asked(clinic, reason=reason)), "Say what the export is for")
+    told = {"user": reader, "clinic": clinic, "first": clinic.today, "last": clinic.today, "reason": reason}
+    assert code_of(lambda: report_export(**told)) == "export_reason_missing"
 
 
 @pytest.mark.parametrize("reason", ["", "a" * 501, "two\nlines of reasons"])
@@ -232,6 +234,8 @@ def test_too_many_studies_are_counted_and_none_goes_out(browser, clinic, patient
     for _ in range(3):
         decided(patient, reader)
     refused(browser.post(URL, asked(clinic)), "3 studies fit, and 2 at most go out at once. Choose fewer days")
+    told = {"user": reader, "clinic": clinic, "first": clinic.today, "last": clinic.today, "reason": REASON}
+    assert code_of(lambda: report_export(**told)) == "export_too_many"
 
 
 def test_a_person_takes_out_a_few_a_day(browser, clinic, report, client_for):
