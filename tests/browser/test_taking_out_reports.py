@@ -1,4 +1,5 @@
-"""A radiologist takes a signed report out as a table, and the clinic's administrator reads of it."""
+"""A radiologist takes a signed report out as a table, and the clinic's administrator reads of it. Stands after the story:
+what is signed here within seconds shortens the head start that the clinic's urgent films get there."""
 
 from __future__ import annotations
 
