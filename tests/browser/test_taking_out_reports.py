@@ -1,5 +1,7 @@
-"""A radiologist takes a signed report out as a table, and the clinic's administrator reads of it. Stands after the story:
-what is signed here within seconds shortens the head start that the clinic's urgent films get there."""
+"""A radiologist takes a signed report out as a table, and the clinic's administrator reads of it.
+
+Stands after the story: what is signed here within seconds shortens the head start of the clinic's urgent films there.
+"""
 
 from __future__ import annotations
 
