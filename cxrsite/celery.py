@@ -26,8 +26,10 @@ def prove_configuration(**kwargs: object) -> None:
     """A worker that could not do its work says why and does not start."""
     from django.core.checks import run_checks
 
+    from cxrsite.checks import OF_WORKERS
     from patients.actor import SYSTEM, process_acts_as
 
     process_acts_as(SYSTEM)
-    if errors := [str(message) for message in run_checks(databases=["default"]) if message.is_serious()]:
+    found = run_checks(tags=OF_WORKERS, databases=["default"])
+    if errors := [str(message) for message in found if message.is_serious()]:
         raise SystemExit("\n".join(errors))

@@ -135,9 +135,9 @@ def test_text_that_would_keep_the_parser_busy_is_refused(make):
 
 
 def test_header_facts_carry_no_identity():
-    facts, identity = inspect(as_dicom(FILM, patient_id="0042", patient_name="DOE^JOHN"))
-    assert identity == FileIdentity("0042", "DOE^JOHN", "")
-    assert "0042" not in repr(facts)
+    facts, identity = inspect(as_dicom(FILM, patient_id="MRN-0042", patient_name="DOE^JOHN"))
+    assert identity == FileIdentity("MRN-0042", "DOE^JOHN", "")
+    assert "MRN-0042" not in repr(facts)
     assert "DOE" not in repr(facts)
     assert facts.acquired_at == "20260503101500"
 

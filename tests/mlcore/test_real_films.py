@@ -1,4 +1,5 @@
-"""Every command of the study, as its user types it, on 200 of the shared films with a tiny budget."""
+"""Every command of the study, as its user types it, on 200 of the shared films with a tiny budget; a network of a
+second's training stands in the place of SqueezeNet and of ResNet50. The real ones are built in their own tests."""
 
 from __future__ import annotations
 
@@ -8,13 +9,22 @@ from pathlib import Path
 import pytest
 
 from mlcore.__main__ import main
+from mlcore.backbones import BACKBONES, Backbone
 from mlcore.training.dataset import DEFAULT_DATA
+from tests.mlcore import test_chestnet
 
 pytestmark = [
     pytest.mark.skipif(not DEFAULT_DATA.is_dir(), reason=f"the shared films are not at {DEFAULT_DATA}"),
     pytest.mark.timeout(900),
 ]
 _TINY = ["--limit", "67", "--replicates", "20", "--size", "64", "--weights", "none", "--epochs", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, "squeezenet", BACKBONES["tiny"])
+    residual = f"{test_chestnet.__name__}.{test_chestnet.tiny_residual.__name__}"
+    monkeypatch.setitem(BACKBONES, "resnet50", Backbone(residual, 64, "caffe"))
 
 
 def test_train_makes_a_model_that_evaluate_finds_as_its_card_says(
