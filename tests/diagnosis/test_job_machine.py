@@ -34,7 +34,7 @@ from patients.models import AuditEvent
 from tests import factories
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-RUNS, STEPS = (200, 50) if LONG else (20, 50)
+RUNS, STEPS = (200, 50) if LONG else (10, 50)
 FILMS_AT_MOST = 6
 ALLOWED = {(move.before, move.after) for move in MOVES}
 NUMBER = st.integers(min_value=0, max_value=11)
