@@ -192,6 +192,8 @@ function joinStudy(study) {
 }
 
 input.addEventListener("change", () => addFiles(input.files));
+/* Over a slow line people choose a film before this script has come: it counts all the same. */
+if (input.files.length) addFiles(input.files);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (!uploads.some((upload) => upload.state === "chosen")) return input.focus();

@@ -140,6 +140,21 @@ def test_broken_link_is_retried_with_the_same_key_and_adds_one_film(browse, film
     expect(page.get_by_text("Already sent")).to_have_count(0)
 
 
+def test_film_chosen_before_the_script_has_come_is_sent(browse, film_file):
+    page = browse("operator")
+    choose_patient(page, "Asha")
+    scripts: list[Route] = []
+    page.route("**/send*.js", lambda route: scripts.append(route))
+    page.reload(wait_until="commit")
+    page.get_by_label("Chest film").set_input_files(str(film_file(171)))
+    expect(page.locator(".upload")).to_have_count(0)
+    for script in scripts:
+        script.continue_()
+    expect(page.locator(".upload-name")).to_contain_text("film-171.png")
+    page.locator("#send-button").click()
+    expect(page.locator(".film")).to_have_count(1)
+
+
 def test_dropped_files_are_taken(browse, film_file):
     page = browse("operator")
     choose_patient(page, "Asha")

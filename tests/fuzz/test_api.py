@@ -1,6 +1,6 @@
 """schemathesis asks the running site what its OpenAPI description allows, forbids and links, with every check.
 
-`FUZZ_SECONDS` (45) is the time for asking; `make fuzz` gives it longer.
+`FUZZ_SECONDS` (30) is the time for asking; `make fuzz` gives it longer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.site.prepared import cluster_copy
 from tests.site.running import ROOT, Site, free_port, wait_until
 from tests.synthetic import as_png, synthetic_film
 
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "45"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 pytestmark = [pytest.mark.workers, pytest.mark.timeout(SECONDS + 300)]
 

@@ -20,7 +20,7 @@ from tests.films import synthetic_film
 
 TINY = Architecture("tiny", (64, 64), len(LABEL_KEYS))
 TINY_SPEC = PreprocessingSpec(size=(64, 64))
-TINY_PLAN = Plan(backbone="tiny", size=64, weights="none", epochs=1, per_epoch=16, batch=8)
+TINY_PLAN = Plan(backbone="tiny", size=64, weights="none", augment="none", epochs=1, per_epoch=16, batch=8, average=0)
 COLUMNS = ("file", "label", "split", "group_id", "source_dataset", "source_repo", "sha256")
 HELD = {"children": ("normal", "pneumonia"), "adults": LABEL_KEYS}
 
