@@ -1,6 +1,6 @@
 """Start-up checks: what would otherwise fail at the first film is said before the first request, in a sentence.
 
-Run by `manage.py check`, `setup`, `up` and by every worker before it works. May import: Django.
+Run by `manage.py check`, `setup`, `up`; by every worker before it works, those of `OF_WORKERS`. May import: Django.
 """
 
 from __future__ import annotations
