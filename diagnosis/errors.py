@@ -145,8 +145,27 @@ CODES |= {
         "films they are, and the films are sent again under the right patient.",
     ),
     "move_waits": ErrorCode(
-        409, "Patient not sure", "Somebody says that these films are of another patient. Let that be decided first."
+        409,
+        "Not sure whose",
+        "Somebody says that these films are of another patient or study. Let that be decided first.",
     ),
+    # one examination that was sent as two studies
+    "study_merged": ErrorCode(409, "Part of another study", "The films of this study are of study {study} now."),
+    "merge_same_study": ErrorCode(409, "The same study", "Choose another study than this one."),
+    "merge_other_patient": ErrorCode(
+        409, "Of another patient", "The other study is of another patient. Move this one to that patient first."
+    ),
+    "merge_report_begun": ErrorCode(
+        409,
+        "Report begun",
+        "A report speaks of the films of this study, so they stay. A draft can be discarded by its writer.",
+    ),
+    "merge_hides": ErrorCode(
+        409,
+        "Somebody would no longer see them",
+        "The doctor or the program that follows this study is not named in the other one, and would lose its films.",
+    ),
+    "merge_reason_missing": ErrorCode(409, "Reason missing", "Say why the two studies are one examination."),
     # pictures that go before their time
     "removal_asked": ErrorCode(409, "Asked already", "The removal of this study's pictures is asked already."),
     "removal_decided": ErrorCode(409, "Decided already", "This was decided or withdrawn already."),

@@ -201,7 +201,8 @@ class RadiographSerializer(RadiographBriefSerializer):
 class StudySerializer(serializers.Serializer):
     """An examination with its films. `indication` is empty for who may not see the patient's record;
     `report_status` is that of the newest report the user may see, else `unread`; `report` is the address of the signed
-    report in force, null where there is none that the user may read."""
+    report in force, null where there is none that the user may read. The films of a study that was merged are those of
+    `merged_into`, and it has none itself."""
 
     id = serializers.UUIDField()
     patient = serializers.UUIDField(source="patient_id")
@@ -215,6 +216,7 @@ class StudySerializer(serializers.Serializer):
     report = serializers.SerializerMethodField()
     acquired_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
+    merged_into = serializers.UUIDField(source="merged_into_id", allow_null=True)
     radiographs = RadiographBriefSerializer(source="films", many=True)
     url: Any = LinkField("study")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from diagnosis.querysets import StudyQuerySet
@@ -18,7 +18,11 @@ from patients.models import Clinic, Patient, User
 
 @tracked()
 class Study(models.Model):
-    """An examination. `clinic` repeats the patient's clinic so that lists and constraints need no join."""
+    """An examination. `clinic` repeats the patient's clinic so that lists and constraints need no join.
+
+    One that was sent as two is merged: its films and what is said of them are of `merged_into` then, and it stays
+    without any, so that its address and its history stay good.
+    """
 
     class Urgency(models.TextChoices):
         EMERGENCY = "emergency", "Emergency"
@@ -38,6 +42,9 @@ class Study(models.Model):
     source = models.CharField(max_length=16, default="web", help_text="web, api or dicom")
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="+", editable=False, db_index=False
+    )
 
     objects = StudyQuerySet.as_manager()
 
@@ -53,6 +60,9 @@ class Study(models.Model):
                 fields=["clinic", "accession_number"],
                 condition=~Q(accession_number=""),
                 name="accession_once_per_clinic",
+            ),
+            models.CheckConstraint(
+                condition=Q(merged_into__isnull=True) | ~Q(merged_into=F("id")), name="study_merged_into_another"
             ),
         ]
 

@@ -245,7 +245,7 @@ def _result_store(job: Job, outcome: FilmOutcome, predictor: Predictor, timings:
             for finding in findings
         )
         if not job.shadow:
-            reading_place(job.radiograph.study_id)
+            reading_place(job.radiograph_id)
         queue.job_record(job)
 
 

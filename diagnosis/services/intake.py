@@ -25,6 +25,7 @@ from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, Study, UploadKey
 from diagnosis.services.consent import ai_permitted, care_require
 from diagnosis.services.identity import patient_check
+from diagnosis.services.merging import require_not_merged
 from diagnosis.services.queue import DATABASE_AWAY, hint_publish
 from diagnosis.services.reading import reading_open
 from diagnosis.services.retention import expired_refuse
@@ -318,7 +319,9 @@ def _refuse_conflicts(study: Study, facts: HeaderFacts) -> None:
     if uid and Radiograph.objects.filter(clinic=study.clinic, sop_instance_uid=uid).exists():
         raise ApplicationError("dicom_instance_conflict")
     taken = Study.objects.filter(clinic=study.clinic, accession_number=number)
-    if study._state.adding and number and taken.exists():
+    if not study._state.adding:
+        require_not_merged(study)
+    elif number and taken.exists():
         raise ApplicationError("accession_taken")
 
 

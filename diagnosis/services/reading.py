@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import Avg, Exists, F, OuterRef
 from django.db.models.functions import Now
+from django.utils import timezone
 
 import diagnosis.errors  # noqa: F401  joins the refusals to the table
 from diagnosis import triage
@@ -46,11 +47,20 @@ def reading_open(film: Radiograph) -> None:
     _place(reading)
 
 
-def reading_place(study_id: UUID) -> None:
-    """A film of the study has an answer, in the caller's transaction: the study moves to the place it now deserves."""
-    reading = Reading.objects.select_for_update().filter(study=study_id, closed_at__isnull=True).first()
+def reading_place(film_id: UUID) -> None:
+    """A film has an answer, in the caller's transaction: its study moves to the place it now deserves.
+
+    By the film, for since the work on it began it may have been put to another study.
+    """
+    rows = Reading.objects.select_for_update(of=("self",)).filter(study__radiographs=film_id)
+    reading = rows.filter(closed_at__isnull=True).first()
     if reading is not None:
         _place(reading)
+
+
+def reading_close(study: Study) -> None:
+    """Nobody has to read the study any more, though no report of it was signed."""
+    Reading.objects.filter(study=study, closed_at=None).update(closed_at=timezone.now(), **_NO_CLAIM)
 
 
 def readings_silence(*, at_most: int = 100) -> None:
@@ -94,7 +104,8 @@ def _place(reading: Reading) -> None:
 
 
 def _head_start(clinic: Clinic) -> timedelta:
-    closed = Reading.objects.filter(clinic=clinic, closed_at__isnull=False).order_by("-closed_at")[: triage.LATELY]
+    read = Reading.objects.filter(clinic=clinic, closed_at__isnull=False, study__merged_into=None)
+    closed = read.order_by("-closed_at")[: triage.LATELY]
     waits = closed.annotate(wait=F("closed_at") - F("received_at")).aggregate(mean=Avg("wait"))["mean"]
     return triage.head_start_at_most(waits, timedelta(minutes=clinic.max_wait_minutes))
 

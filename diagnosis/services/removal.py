@@ -1,8 +1,8 @@
 """Pictures that go before their time: the clinic's administrator asks, the system administrator decides.
 
 For films that should never have been sent. What a signed report was read from, what is under legal hold and what is
-worked on stays. Rows, results, reports and the audit always stay. May import: Django, `diagnosis.models`, `.retention`,
-`patients`. Goes to: the page of retention, `manage.py removal`.
+worked on stays. Rows, results, reports and the audit always stay. May import: Django, `diagnosis.models`, `.reading`,
+`.retention`, `patients`. Goes to: the page of retention, `manage.py removal`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 import diagnosis.errors  # noqa: F401  joins the refusals to the table
-from diagnosis.models import Reading, Study, StudyRemoval
+from diagnosis.models import Study, StudyRemoval
+from diagnosis.services.reading import reading_close
 from diagnosis.services.retention import files_remove, film_close, films_judged, kept_before_its_time
 from patients import access
 from patients.access import Action
@@ -84,8 +85,7 @@ def _films_close(user: User, removal: StudyRemoval) -> list[Any]:
     films, rule = _films(study), f"removed at the clinic's request: {removal.reason}"
     for film in films:
         film_close(film, rule=rule, clinic=removal.clinic, patient=patient, user=user)
-    released = {"claimed_by": None, "claimed_at": None, "claimed_until": None}
-    Reading.objects.filter(study=study, closed_at=None).update(closed_at=timezone.now(), **released)
+    reading_close(study)
     return films
 
 

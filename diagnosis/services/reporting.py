@@ -4,7 +4,7 @@ Every change of a draft names the version it was made from and is refused when a
 its audit in the same commit. Whether the person has signed in a moment ago is asked by the callers
 (`patients.stepup`), for only a request can tell.
 May import: `diagnosis.models`, `.reports`, `.sentences`, `.services.alerts`,
-`.services.moves`, `.services.second_look`, `patients`.
+`.services.merging`, `.services.moves`, `.services.second_look`, `patients`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from diagnosis.models import CriticalAlert, FirstImpression, Report, ReportedFin
 from diagnosis.querysets import SIGNED, reads_first
 from diagnosis.reports import Answer, addable, answers_read, prior_read, report_draft, wording_of
 from diagnosis.services.alerts import alerts_follow
+from diagnosis.services.merging import require_not_merged
 from diagnosis.services.moves import require_patient_sure
 from diagnosis.services.second_look import discordances_follow
 from patients import access
@@ -54,7 +55,7 @@ def first_impression_save(*, user: User, study: Study, text: str) -> FirstImpres
 @transaction.atomic
 def draft_open(*, user: User, study: Study) -> Report:
     """The study's live draft, begun if there is none. Raises `permission_denied`, `first_impression_needed` (read-first
-    mode), and `report_signed` where only an amendment can follow."""
+    mode), `report_signed` where only an amendment can follow, and `study_merged`."""
     access.require_at(user, Action.REPORT_WRITE, study.clinic)
     _require_first_impression(user, study)
     live = Report.objects.visible_to(user).filter(study=study, status__in=LIVE)
@@ -62,6 +63,7 @@ def draft_open(*, user: User, study: Study) -> Report:
     if report is None:
         if study.reports.filter(status__in=SIGNED).exists():
             raise ApplicationError("report_signed")
+        require_not_merged(study)
         try:
             with transaction.atomic():
                 report = Report.objects.create(study=study, author=user)

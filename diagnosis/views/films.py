@@ -22,7 +22,7 @@ from diagnosis.services import queue
 from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.views.common import FEW_FINDINGS, films_context, films_judge, queue_view, system_view
 from diagnosis.views.follow_up import alerts_context
-from diagnosis.views.moves import move_context
+from diagnosis.views.moves import films_elsewhere, move_context
 from diagnosis.views.report_exports import sees_exports
 from patients import access
 from patients.access import Action
@@ -85,6 +85,8 @@ def _query(request: HttpRequest, *, before: str) -> str:
 def study_detail(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """The films of one study and what the model says about each."""
     study = selectors.study_read(user=request.user, study_id=study_id)
+    if elsewhere := films_elsewhere(request, study, "study_detail"):
+        return elsewhere
     _study_audit(request.user, study)
     context = films_context(request.user, study, study.films)
     context |= {"reading": reading_of(request.user, study), "renew_seconds": RENEW_SECONDS}
@@ -97,6 +99,8 @@ def study_detail(request: HttpRequest, study_id: UUID) -> HttpResponse:
 def study_status(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """A fragment: the study's films, or the one named by `film`. It asks again by itself while work is open."""
     study = selectors.study_read(user=request.user, study_id=study_id)
+    if study.merged_into_id:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     wanted = request.GET.get("film")
     films = [film for film in study.films if wanted in (None, str(film.pk))]
     if not films:
@@ -126,7 +130,7 @@ def patient_page(request: HttpRequest, patient: Patient, consent_form: ConsentFo
     if consent_form is None and access.can_at(request.user, Action.CONSENT_RECORD, patient.clinic):
         consent_form = ConsentForm(today=patient.clinic.today)
     standings, decisions = consents_read(user=request.user, patient=patient)
-    studies = list(selectors.studies_read(request.user).filter(patient=patient)[: STUDIES_SHOWN + 1])
+    studies = list(selectors.studies_read(request.user).filter(patient=patient, merged_into=None)[: STUDIES_SHOWN + 1])
     more = len(studies) > STUDIES_SHOWN
     studies = studies[:STUDIES_SHOWN]
     films_judge(film for study in studies for film in study.films)

@@ -28,7 +28,7 @@ from diagnosis.services.reading import RENEW_SECONDS, reading_of
 from diagnosis.sheet import sheet_of
 from diagnosis.views.common import films_context
 from diagnosis.views.follow_up import alerts_context
-from diagnosis.views.moves import move_context
+from diagnosis.views.moves import films_elsewhere, move_context
 from diagnosis.views.stepping import address_of, go, list_query, study_ahead, study_step
 from patients import access
 from patients.access import Action
@@ -45,6 +45,8 @@ def read(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """The reading page; a POST keeps what was typed."""
     study = _study_to_read(request.user, study_id)
     if request.method != "POST":
+        if elsewhere := films_elsewhere(request, study, "read"):
+            return elsewhere
         is_done = study.report and not study.draft
         return redirect(address_of(request, "report", study.pk)) if is_done else _page(request, study)
     try:

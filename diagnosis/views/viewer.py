@@ -63,6 +63,8 @@ def viewer_films(request: HttpRequest, study_id: UUID) -> HttpResponse:
 def _study(user: User, study_id: UUID) -> Study:
     """The study, when pixels of it may be seen: out of scope is 404, in scope but forbidden 403. Recorded as a look."""
     study = access.get_visible(Study.objects.select_related("patient", "clinic").with_rights(user), user, pk=study_id)
+    if study.merged_into_id:
+        raise ApplicationError("study_merged", study=study.merged_into_id)
     if not Radiograph.objects.image_visible_to(user).filter(study=study).exists():
         raise ApplicationError("permission_denied")
     patient = study.patient if study.patient_visible else None

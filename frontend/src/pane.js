@@ -23,6 +23,7 @@ export class Pane {
     this.element.tabIndex = 0;
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", "Chest film, not shown yet"); // until `show` knows which
     this.label = document.createElement("figcaption");
     this.foot = document.createElement("p");
     this.foot.className = "pane-foot";

@@ -312,7 +312,7 @@ var x = Object.freeze({
 		}, this.film = null, this.map = null, this.onChange = e, this.build();
 	}
 	build() {
-		this.element = document.createElement("figure"), this.element.className = "pane", this.element.tabIndex = 0, this.canvas = document.createElement("canvas"), this.canvas.setAttribute("role", "img"), this.label = document.createElement("figcaption"), this.foot = document.createElement("p"), this.foot.className = "pane-foot", this.notice = document.createElement("p"), this.notice.className = "pane-notice", this.notice.setAttribute("role", "alert"), this.element.append(this.canvas, this.label, this.foot, this.notice), new ResizeObserver(() => this.paint()).observe(this.element);
+		this.element = document.createElement("figure"), this.element.className = "pane", this.element.tabIndex = 0, this.canvas = document.createElement("canvas"), this.canvas.setAttribute("role", "img"), this.canvas.setAttribute("aria-label", "Chest film, not shown yet"), this.label = document.createElement("figcaption"), this.foot = document.createElement("p"), this.foot.className = "pane-foot", this.notice = document.createElement("p"), this.notice.className = "pane-notice", this.notice.setAttribute("role", "alert"), this.element.append(this.canvas, this.label, this.foot, this.notice), new ResizeObserver(() => this.paint()).observe(this.element);
 	}
 	show(e) {
 		this.film = e, this.map = null, this.turn = {

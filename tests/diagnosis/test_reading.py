@@ -77,9 +77,9 @@ def test_second_film_without_answer_counts_beside_the_first(patient):
     study = factories.study_make(patient)
     factories.predicted_film_make(study, calibrated={"pneumonia": 0.1})
     assert factories.reading_make(study, placed=True).urgency == 0.0
-    factories.radiograph_make(study)
+    second = factories.radiograph_make(study)
     with transaction.atomic():
-        reading.reading_place(study.pk)
+        reading.reading_place(second.pk)
     assert Reading.objects.get(study=study).urgency == 0.5
 
 
@@ -216,7 +216,8 @@ def test_head_start_is_measured_by_what_the_clinic_lately_waited(clinic, patient
     for hours in (1, 3):
         read = factories.study_make(patient)
         factories.reading_make(read, received_at=now - timedelta(hours=hours), closed_at=now)
-    urgent = factories.reading_make(factories.study_make(patient, urgency="urgent"), placed=True)
+    film = factories.radiograph_make(factories.study_make(patient, urgency="urgent"))
+    urgent = factories.reading_make(film.study, placed=True)
     assert urgent.received_at - urgent.stands_at == timedelta(hours=2) * 0.75
 
 
