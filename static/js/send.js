@@ -143,7 +143,7 @@ function answered(upload, request) {
   const fields = Object.entries(problem.errors ?? {}).map(([field, texts]) => `${field}: ${[texts].flat().join(" ")}`);
   const text = [problem.detail, ...fields].filter(Boolean).join(" ");
   const refused = text && request.status < 500 && ![409, 429].includes(request.status);
-  const final = refused || /_(mismatch|patient|conflict|taken)$/.test(problem.code ?? "");
+  const final = refused || /_(mismatch|patient|conflict|taken|merged)$/.test(problem.code ?? "");
   if (final) say(upload, "refused", `${text} (${problem.code})`);
   else say(upload, "broken", text || "The link was interrupted. Nothing is lost: try again.");
 }
@@ -196,8 +196,10 @@ input.addEventListener("change", () => addFiles(input.files));
 if (input.files.length) addFiles(input.files);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!uploads.some((upload) => upload.state === "chosen")) return input.focus();
-  sendAll();
+  if (uploads.some((upload) => upload.state === "chosen")) return sendAll();
+  input.setCustomValidity("Choose a film first.");
+  input.reportValidity();
+  input.setCustomValidity("");
 });
 /* The whole page takes dropped files: one that misses the box must not replace the page. */
 document.addEventListener("dragover", (event) => {

@@ -91,7 +91,11 @@ def test_wrong_file_gets_its_alert_at_once_and_is_not_sent(browse, tmp_path):
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("notes.pdf")
     expect(alert).to_contain_text("Accepted: jpg, jpeg, png, gif, DICOM")
+    page.locator("#file").evaluate(
+        "file => file.addEventListener('invalid', () => { window.said = file.validationMessage })"
+    )
     page.locator("#send-button").click()
+    assert page.evaluate("window.said") == "Choose a film first."
     expect(page.locator(".film")).to_have_count(0)
 
 
