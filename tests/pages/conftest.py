@@ -10,6 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from tests.pages.exporting import decided
+
 
 @pytest.fixture
 def count_queries() -> Callable[[Callable[[], object]], int]:
@@ -24,3 +26,24 @@ def count_queries() -> Callable[[Callable[[], object]], int]:
         return len(captured)
 
     return count
+
+
+@pytest.fixture
+def reader(user_for):
+    """A radiologist, Meera Nair."""
+    user = user_for("radiologist")
+    type(user).objects.filter(pk=user.pk).update(first_name="Meera", last_name="Nair")
+    user.refresh_from_db()
+    return user
+
+
+@pytest.fixture
+def browser(client_for, reader):
+    """The reader's."""
+    return client_for(reader)
+
+
+@pytest.fixture
+def report(patient, reader):
+    """Signed: the model reports pneumonia and no effusion; the reader agrees on the former and sees a nodule, too."""
+    return decided(patient, reader)
