@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from diagnosis import selectors
-from diagnosis.models import Job, Prediction, Radiograph, Report, Study
+from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study
 from patients.actor import acting_as, person
 from patients.keyset import first_rows, keyset_page
 from patients.models import Patient
@@ -120,6 +120,28 @@ def test_filters_hold_on_every_page(user_for, clinic, other_clinic, given):
     films = selectors.film_list(user=radiologist, filters={given: values[given]})
     seen = [row for page in pages(films, radiologist, size=2) for row in page]
     assert sorted(film.pk for film in seen) == sorted(film.pk for film in wanted)
+
+
+@pytest.mark.parametrize("word", ["present", "likely", "absent"])
+@pytest.mark.parametrize("read_first", [False, True])
+def test_films_with_a_word_are_those_with_such_a_finding_that_one_may_see(everywhere, clinic, word, read_first):
+    clinic.read_first = read_first
+    clinic.save()
+    second, trial = (make.model_version_make(name, status="retired") for name in ("2.0.0", "3.0.0"))
+    for number, film in enumerate(Radiograph.objects.order_by("created_at", "id")):
+        for version, shadow in ((second, number % 3 == 0), (trial, True)):
+            said = {"normal": 0.9, "effusion": 0.9 if number % 2 else 0.1}
+            make.prediction_make(film, version, calibrated=said, shadow=shadow)
+    for number, patient in enumerate(Patient.objects.order_by("created_at", "id")):
+        film = make.radiograph_make(make.study_make(patient, referring_doctor=everywhere))
+        make.prediction_make(film, second, calibrated={"normal": 0.9, "effusion": 0.1}, shadow=number % 2 == 0)
+    said = Finding.objects.visible_to(everywhere).filter(word=word).exclude(label="normal")
+    with_it = Radiograph.objects.visible_to(everywhere).filter(pk__in=said.values("prediction__radiograph"))
+    films = selectors.film_list(user=everywhere, filters={"word": word})
+    bare = selectors.films_narrowed(Radiograph.objects.all(), user=everywhere, filters={"word": word})
+    seen = [row for page in pages(films, everywhere, bare=bare) for row in page]
+    assert seen == list(with_it.order_by("-created_at", "-id"))
+    assert bool(seen) == (word != "likely")
 
 
 @pytest.mark.django_db(transaction=True)  # the owner, who alone may analyse a table, sees only what is committed

@@ -41,10 +41,13 @@ SELECT study, patient, clinic, '', 'Cough', CASE WHEN n %% 50 = 0 THEN 'urgent' 
        CASE WHEN n <= 300 THEN {doctor} END
   FROM seeded;
 INSERT INTO diagnosis_radiograph (id, study_id, clinic_id, view, sha256, size, format, width, height, sop_instance_uid,
-       series_instance_uid, study_instance_uid, display_key, quality, warnings, state, code, message, created_at)
+       series_instance_uid, study_instance_uid, display_key, quality, warnings, state, code, message, created_at,
+       words, done, failed)
 SELECT film, study, clinic, 'PA', sha256, 1, 'png', 512, 512, '', '', '', '', '{{}}', '[]',
        CASE WHEN n %% 500 = 0 THEN 'rejected' ELSE 'ready' END, CASE WHEN n %% 500 = 0 THEN 'image_blank' ELSE '' END,
-       '', at
+       '', at,
+       ARRAY[CASE WHEN n %% 200 = 0 THEN 'possible' WHEN p >= 0.5 THEN 'likely' ELSE 'absent' END], n %% 500 <> 1,
+       n %% 500 = 1
   FROM seeded;
 INSERT INTO diagnosis_job (id, radiograph_id, kind, model_version_id, state, priority, shadow, attempt, retries, solo,
        worker, error_code, queued_at, finished_at, timings_ms, created_at)
