@@ -14,6 +14,7 @@ from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study
 from patients.actor import acting_as, person
 from patients.keyset import first_rows, keyset_page
 from patients.models import Patient
+from patients.selectors import patient_search, patients_matching
 from tests import factories as make
 from tests.conftest import owner_connected
 
@@ -120,6 +121,33 @@ def test_filters_hold_on_every_page(user_for, clinic, other_clinic, given):
     films = selectors.film_list(user=radiologist, filters={given: values[given]})
     seen = [row for page in pages(films, radiologist, size=2) for row in page]
     assert sorted(film.pk for film in seen) == sorted(film.pk for film in wanted)
+
+
+@pytest.mark.parametrize("query", ["pat", "one", "one pat", "A1", "one A1", "1970", "x2", "nobody"])
+def test_pages_of_a_search_together_are_those_seen_whose_record_has_the_words(everywhere, query):
+    for number, patient in enumerate(Patient.objects.order_by("created_at", "id")):
+        patient.search_name = ("patient one", "onepat x20", "one  patient", "bone impatient")[number % 4]
+        patient.birth_year = 1970 + number % 2
+        patient.save()
+        make.identifier_make(patient, f"a1{number}" if number % 3 else f"Ba1{number}")
+    fits = {patient.pk for patient in Patient.objects.all() if has_words(patient, query)}
+    visible = Patient.objects.visible_to(everywhere).order_by("-created_at", "-id")
+    found, bare = patient_search(user=everywhere, query=query), patients_matching(Patient.objects.all(), query)
+    for how in ({}, {"bare": bare}):
+        seen = [row for page in pages(found, everywhere, **how) for row in page]
+        assert seen == [patient for patient in visible if patient.pk in fits]
+
+
+def has_words(patient: Patient, query: str) -> bool:
+    """What the search is to find, row by row."""
+    named = [*patient.search_name.split()]
+    numbers = [each.value.lower() for each in patient.identifiers.all()]
+    return all(
+        any(name.startswith(word.lower()) for name in named)
+        or (any(char.isdigit() for char in word) and any(number.startswith(word.lower()) for number in numbers))
+        or word == str(patient.birth_year)
+        for word in query.split()
+    )
 
 
 @pytest.mark.parametrize("word", ["present", "likely", "absent"])
