@@ -25,8 +25,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
-from diagnosis.querysets import SIGNED
+from diagnosis.querysets import SIGNED, study_scope
 from patients import access
+from patients.access import Action
 from patients.actor import SYSTEM, acting_as
 from patients.keyset import first_rows
 from patients.models import Clinic, Consent, Membership, Patient, User
@@ -123,7 +124,7 @@ def results_hidden_reason(radiograph: Any) -> str:
 
 def patients_recent(*, user: User, limit: int = 8) -> list[Patient]:
     """Patients the user may send films for, those of the latest studies first, then the newest; identifiers too."""
-    clinics = access.clinic_ids(user, access.Action.STUDY_UPLOAD)
+    clinics = access.clinic_ids(user, Action.STUDY_UPLOAD)
     in_each = [Q(clinic=clinic) for clinic in clinics]
     latest = first_rows(Study.objects.all(), in_each, count=limit * 4).values_list("patient_id", flat=True)
     patients = Patient.objects.visible_to(user).filter(clinic__in=clinics)
@@ -176,17 +177,16 @@ def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
 
 
-def said_of_film(user: User, word: str) -> Exists:
+def said_of_film(user: User, word: str) -> Q:
     """Condition on films: some finding that the user may see has this word."""
-    said = Finding.objects.visible_to(user).filter(word=word, prediction__radiograph=OuterRef("pk"))
-    return Exists(said.exclude(label="normal"))
+    return Q(words__contains=[word]) & study_scope(user, Action.PREDICTION_VIEW, "study")
 
 
-def _job(state: str, **lookup: str) -> Exists:
-    return Exists(Job.objects.filter(radiograph=OuterRef("pk"), shadow=False, state=state, **lookup))
+def _job(state: str) -> Exists:
+    return Exists(Job.objects.filter(radiograph=OuterRef("pk"), shadow=False, state=state))
 
 
-_DONE = _job("succeeded", kind="infer")
+_DONE = Q(done=True)
 _REJECTED = Q(state=Radiograph.State.REJECTED)
 _WAITS = Q(_job("running")) | Q(_job("queued"))
 _DECLINED = Q(state=Radiograph.State.READY) & ~Q(consent_permits(Consent.Purpose.AI_ASSISTANCE, "study__patient"))
@@ -194,12 +194,12 @@ _DECLINED = Q(state=Radiograph.State.READY) & ~Q(consent_permits(Consent.Purpose
 #: Where a film stands, in the words of the list of films. Exactly one holds for each film; `film_progress` says which.
 PROGRESS: dict[str, Q] = {
     "rejected": _REJECTED,
-    "done": ~_REJECTED & Q(_DONE),
-    "running": ~_REJECTED & ~Q(_DONE) & Q(_job("running")),
-    "waiting": ~_REJECTED & ~Q(_DONE) & ~Q(_job("running")) & Q(_job("queued")),
-    "declined": ~_REJECTED & ~Q(_DONE) & ~_WAITS & _DECLINED,
-    "failed": ~_REJECTED & ~Q(_DONE) & ~_WAITS & ~_DECLINED & Q(_job("failed")),
-    "stopped": ~_REJECTED & ~Q(_DONE) & ~_WAITS & ~_DECLINED & ~Q(_job("failed")),
+    "done": ~_REJECTED & _DONE,
+    "running": ~_REJECTED & ~_DONE & Q(_job("running")),
+    "waiting": ~_REJECTED & ~_DONE & ~Q(_job("running")) & Q(_job("queued")),
+    "declined": ~_REJECTED & ~_DONE & ~_WAITS & _DECLINED,
+    "failed": ~_REJECTED & ~_DONE & ~_WAITS & ~_DECLINED & Q(failed=True),
+    "stopped": ~_REJECTED & ~_DONE & ~_WAITS & ~_DECLINED & ~Q(failed=True),
 }
 
 

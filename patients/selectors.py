@@ -5,6 +5,8 @@ May import: Django, `patients.models`, `patients.access`, `patients.text`. Every
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -63,7 +65,7 @@ def patients_matching(patients: QuerySet[Patient], query: str) -> QuerySet[Patie
     name = search_name(" ".join(names))
     if names and not name:
         return patients.none()
-    return patients.filter(_name_matches(name.split())) if name else patients
+    return patients.filter(_name_begins(name.split())) if name else patients
 
 
 def patient_read(*, user: User, patient_id: object, columns: Mapping[str, Any] | None = None) -> Patient:
@@ -176,7 +178,7 @@ def _name_reason(patient: Patient, score: float, birth_date: date | None) -> str
 def _ids_by_number(word: str) -> QuerySet:
     """Ids of patients known by a number that begins with `word`, or with such a word or year in the record."""
     by_number = PatientIdentifier.objects.filter(value__istartswith=word).values("patient_id")
-    by_name = Patient.objects.filter(_name_matches(search_name(word).split()))
+    by_name = Patient.objects.filter(_name_begins(search_name(word).split()))
     found = by_number.union(by_name.order_by().values("id"))
     digits = word.replace("-", "")
     if len(digits) == 4 and digits.isdecimal():
@@ -184,6 +186,14 @@ def _ids_by_number(word: str) -> QuerySet:
     if len(digits) == 14 and digits.isascii() and digits.isdecimal():
         found = found.union(Patient.objects.filter(abha_number=clean_abha(word)).order_by().values("id"))
     return found
+
+
+def _name_begins(words: Sequence[str]) -> Q:
+    """Some word of the name begins with each of `words`, said twice. The first is what the index serves. The second
+    says the same and tells PostgreSQL how many patients that is, which it cannot know of words where few are frequent:
+    by that it chooses between the index and reading the newest patients until the page is full."""
+    with_each = (Q(search_name__startswith=word) | Q(search_name__contains=f" {word}") for word in words)
+    return functools.reduce(operator.and_, with_each, Q(_name_matches(words)))
 
 
 def _name_matches(words: Iterable[str], operator: str = "&") -> CombinedExpression:

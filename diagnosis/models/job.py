@@ -107,6 +107,11 @@ class Job(models.Model):
                 condition=Q(shadow=False, state__in=["queued", "running", "failed"]),
                 name="job_undone",
             ),
+            models.Index(
+                fields=["state", "-created_at", "-id"],
+                condition=Q(shadow=False, state__in=["queued", "running", "failed", "cancelled"]),
+                name="job_undone_recent",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

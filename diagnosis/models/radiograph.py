@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -16,8 +17,11 @@ from diagnosis.querysets import RadiographQuerySet
 from patients.history import tracked
 from patients.models import Clinic
 
+#: The words that are rare enough to be looked for; nearly every film has a finding that is absent.
+WORDS_INDEXED = ("present", "likely", "possible")
 
-@tracked(by="study")
+
+@tracked(by="study", exclude=["words", "done", "failed"])
 class Radiograph(models.Model):
     """received → ready / rejected(code), moved by the prepare stage only.
 
@@ -26,6 +30,10 @@ class Radiograph(models.Model):
     (`mlcore.reading`). Films of before the reading copy have none.
 
     Rejected is not failed: the software worked, the picture cannot be used.
+
+    `words`, `done` and `failed` repeat what findings and jobs say, trials left out, so that lists find the few films
+    among very many: the words of all findings but "normal"; has a model read it; did some work on it fail? Triggers in
+    the database keep them; nothing else writes them.
     """
 
     class State(models.TextChoices):
@@ -59,6 +67,9 @@ class Radiograph(models.Model):
     code = models.CharField(max_length=64, blank=True)
     message = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    words = ArrayField(models.CharField(max_length=8), default=list, db_default=[], blank=True, editable=False)
+    done = models.BooleanField(default=False, db_default=False, editable=False)
+    failed = models.BooleanField(default=False, db_default=False, editable=False)
 
     objects = RadiographQuerySet.as_manager()
 
@@ -69,6 +80,18 @@ class Radiograph(models.Model):
             models.Index(fields=["clinic", "sha256"], name="radiograph_bytes"),
             models.Index(
                 fields=["clinic", "-created_at", "-id"], condition=Q(state="rejected"), name="radiograph_rejected"
+            ),
+            models.Index(fields=["clinic", "-created_at", "-id"], condition=Q(done=False), name="radiograph_undone"),
+            models.Index(
+                fields=["clinic", "-created_at", "-id"], condition=Q(done=False, failed=True), name="radiograph_failed"
+            ),
+            *(
+                models.Index(
+                    fields=["clinic", "-created_at", "-id"],
+                    condition=Q(words__contains=[word]),
+                    name=f"radiograph_{word}",
+                )
+                for word in WORDS_INDEXED
             ),
         ]
         constraints = [

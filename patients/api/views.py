@@ -30,7 +30,7 @@ from patients.api.serializers import (
 from patients.audit import audit_list
 from patients.errors import ApplicationError
 from patients.models import Clinic, Patient, User
-from patients.selectors import patient_duplicates, patient_search
+from patients.selectors import patient_duplicates, patients_matching
 from patients.services import identifier_add, patient_register, patient_update
 
 PATIENT_ID = OpenApiParameter("id", str, OpenApiParameter.PATH, description="The patient's id, a UUID.")
@@ -50,8 +50,7 @@ class PatientFilter(FilterSet):
         fields: list[str] = []
 
     def search(self, patients: QuerySet[Patient], name: str, words: str) -> QuerySet[Patient]:
-        found = patient_search(user=self.request.user, query=words)
-        return patients.filter(pk__in=found.order_by().values("pk"))
+        return patients_matching(patients, words)
 
 
 class PatientViewSet(RecordedViewSet):

@@ -10,10 +10,11 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from diagnosis import selectors
-from diagnosis.models import Job, Prediction, Radiograph, Report, Study
+from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study
 from patients.actor import acting_as, person
 from patients.keyset import first_rows, keyset_page
 from patients.models import Patient
+from patients.selectors import patient_search, patients_matching
 from tests import factories as make
 from tests.conftest import owner_connected
 
@@ -120,6 +121,55 @@ def test_filters_hold_on_every_page(user_for, clinic, other_clinic, given):
     films = selectors.film_list(user=radiologist, filters={given: values[given]})
     seen = [row for page in pages(films, radiologist, size=2) for row in page]
     assert sorted(film.pk for film in seen) == sorted(film.pk for film in wanted)
+
+
+@pytest.mark.parametrize("query", ["pat", "one", "one pat", "A1", "one A1", "1970", "x2", "nobody"])
+def test_pages_of_a_search_together_are_those_seen_whose_record_has_the_words(everywhere, query):
+    for number, patient in enumerate(Patient.objects.order_by("created_at", "id")):
+        patient.search_name = ("patient one", "onepat x20", "one  patient", "bone impatient")[number % 4]
+        patient.birth_year = 1970 + number % 2
+        patient.save()
+        make.identifier_make(patient, f"a1{number}" if number % 3 else f"Ba1{number}")
+    fits = {patient.pk for patient in Patient.objects.all() if has_words(patient, query)}
+    visible = Patient.objects.visible_to(everywhere).order_by("-created_at", "-id")
+    found, bare = patient_search(user=everywhere, query=query), patients_matching(Patient.objects.all(), query)
+    for how in ({}, {"bare": bare}):
+        seen = [row for page in pages(found, everywhere, **how) for row in page]
+        assert seen == [patient for patient in visible if patient.pk in fits]
+
+
+def has_words(patient: Patient, query: str) -> bool:
+    """What the search is to find, row by row."""
+    named = [*patient.search_name.split()]
+    numbers = [each.value.lower() for each in patient.identifiers.all()]
+    return all(
+        any(name.startswith(word.lower()) for name in named)
+        or (any(char.isdigit() for char in word) and any(number.startswith(word.lower()) for number in numbers))
+        or word == str(patient.birth_year)
+        for word in query.split()
+    )
+
+
+@pytest.mark.parametrize("word", ["present", "likely", "absent"])
+@pytest.mark.parametrize("read_first", [False, True])
+def test_films_with_a_word_are_those_with_such_a_finding_that_one_may_see(everywhere, clinic, word, read_first):
+    clinic.read_first = read_first
+    clinic.save()
+    second, trial = (make.model_version_make(name, status="retired") for name in ("2.0.0", "3.0.0"))
+    for number, film in enumerate(Radiograph.objects.order_by("created_at", "id")):
+        for version, shadow in ((second, number % 3 == 0), (trial, True)):
+            said = {"normal": 0.9, "effusion": 0.9 if number % 2 else 0.1}
+            make.prediction_make(film, version, calibrated=said, shadow=shadow)
+    for number, patient in enumerate(Patient.objects.order_by("created_at", "id")):
+        film = make.radiograph_make(make.study_make(patient, referring_doctor=everywhere))
+        make.prediction_make(film, second, calibrated={"normal": 0.9, "effusion": 0.1}, shadow=number % 2 == 0)
+    said = Finding.objects.visible_to(everywhere).filter(word=word).exclude(label="normal")
+    with_it = Radiograph.objects.visible_to(everywhere).filter(pk__in=said.values("prediction__radiograph"))
+    films = selectors.film_list(user=everywhere, filters={"word": word})
+    bare = selectors.films_narrowed(Radiograph.objects.all(), user=everywhere, filters={"word": word})
+    seen = [row for page in pages(films, everywhere, bare=bare) for row in page]
+    assert seen == list(with_it.order_by("-created_at", "-id"))
+    assert bool(seen) == (word != "likely")
 
 
 @pytest.mark.django_db(transaction=True)  # the owner, who alone may analyse a table, sees only what is committed

@@ -10,7 +10,7 @@ from django.utils import timezone
 from patients.actor import acting_as, person
 from patients.errors import ApplicationError
 from patients.models import Patient, PatientIdentifier
-from patients.selectors import name_similarity, patient_duplicates, patient_read, patient_search
+from patients.selectors import name_similarity, patient_duplicates, patient_read, patient_search, patients_matching
 from patients.text import search_name
 from tests import factories
 from tests.conftest import owner_connected
@@ -163,6 +163,30 @@ def test_indexes_serve_the_search_behind_the_wall_too(clinic, user_for):
     with acting_as(person(operator)):
         assert "patient_name_words" in patient_search(user=operator, query="nn per").explain()
         assert "identifier_value" in patient_search(user=operator, query="001234").explain()
+
+
+@pytest.mark.django_db(transaction=True)  # the owner, who alone may analyse a table, sees only what is committed
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [("pers", "patient_recent"), ("zeta", "patient_name_words"), ("pers zeta", "patient_name_words")],
+)
+def test_a_common_name_is_looked_for_among_the_newest_and_a_rare_one_by_its_words(clinic, user_for, query, index):
+    """Of so many names that PostgreSQL remembers none but the one that all have."""
+    with owner_connected() as owner:
+        owner.execute(
+            "INSERT INTO patients_patient (id, clinic_id, name, search_name, birth_year, sex, phone, abha_number,"
+            " created_at, updated_at) SELECT gen_random_uuid(), %s, 'P', 'person ' || CASE n WHEN 7 THEN 'zeta' ELSE"
+            " 'n' || n END, 1970, 'female', '', '', now() - n * interval '1 minute', now()"
+            " FROM generate_series(1, 20000) n",
+            [str(clinic.pk)],
+        )
+        owner.execute("VACUUM (ANALYZE) patients_patient")
+    operator = user_for("operator")
+    (part,) = Patient.objects.parts_for(operator)
+    of_clinic = patients_matching(Patient.objects.filter(part), query).order_by("-created_at", "-id")
+    with acting_as(person(operator)):
+        plan = of_clinic[:51].explain()
+    assert {name for name in ("patient_recent", "patient_name_words") if name in plan} == {index}
 
 
 @pytest.mark.parametrize("patient_id", ["nonsense", "00000000-0000-4000-8000-000000000000", "\x00", None, 10**30])

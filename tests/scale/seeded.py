@@ -2,7 +2,8 @@
 
 Rows are written past the triggers over ten clinics; the person who looks reads for two of them, a doctor was referred
 the thirty oldest studies of one. Every second study is unread, one film in 500 cannot be used, one in 500 failed, and a
-finding of one in 200 is only possible. May import: Django, `tests.factories`, `tests.conftest`.
+finding of one in 200 is only possible. Everybody is called Person, a number, and one of 400 family names.
+May import: Django, `tests.factories`, `tests.conftest`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ CREATE TEMP TABLE seeded ON COMMIT DROP AS
 SELECT n, gen_random_uuid() AS patient, gen_random_uuid() AS study, gen_random_uuid() AS film,
        gen_random_uuid() AS prediction, md5(n::text) || md5(n::text || 'x') AS sha256,
        (SELECT id FROM patients_clinic WHERE code = 'scale-' || n %% {clinics}) AS clinic,
+       chr(97 + abs(hashtext(n::text)) %% 20) || chr(97 + abs(hashtext('x' || n)) %% 20) AS family,
        now() - ({total} - n) * interval '1 minute' AS at, random() AS p
   FROM generate_series({first}, {total}) n;
 INSERT INTO patients_patient (id, clinic_id, name, search_name, birth_year, sex, phone, abha_number, created_at,
        updated_at)
-SELECT patient, clinic, 'Person ' || n, 'person ' || n, 1930 + n %% 90, 'female', '', '', at, at FROM seeded;
+SELECT patient, clinic, 'Person ' || n || ' F' || family, 'person ' || n || ' f' || family, 1930 + n %% 90, 'female',
+       '', '', at, at
+  FROM seeded;
 INSERT INTO patients_patientidentifier (patient_id, clinic_id, system, value)
 SELECT patient, clinic, 'MRN', 'S' || n FROM seeded;
 INSERT INTO diagnosis_study (id, patient_id, clinic_id, accession_number, indication, urgency, source, created_at,
@@ -41,10 +45,13 @@ SELECT study, patient, clinic, '', 'Cough', CASE WHEN n %% 50 = 0 THEN 'urgent' 
        CASE WHEN n <= 300 THEN {doctor} END
   FROM seeded;
 INSERT INTO diagnosis_radiograph (id, study_id, clinic_id, view, sha256, size, format, width, height, sop_instance_uid,
-       series_instance_uid, study_instance_uid, display_key, quality, warnings, state, code, message, created_at)
+       series_instance_uid, study_instance_uid, display_key, quality, warnings, state, code, message, created_at,
+       words, done, failed)
 SELECT film, study, clinic, 'PA', sha256, 1, 'png', 512, 512, '', '', '', '', '{{}}', '[]',
        CASE WHEN n %% 500 = 0 THEN 'rejected' ELSE 'ready' END, CASE WHEN n %% 500 = 0 THEN 'image_blank' ELSE '' END,
-       '', at
+       '', at,
+       ARRAY[CASE WHEN n %% 200 = 0 THEN 'possible' WHEN p >= 0.5 THEN 'likely' ELSE 'absent' END], n %% 500 <> 1,
+       n %% 500 = 1
   FROM seeded;
 INSERT INTO diagnosis_job (id, radiograph_id, kind, model_version_id, state, priority, shadow, attempt, retries, solo,
        worker, error_code, queued_at, finished_at, timings_ms, created_at)
