@@ -236,7 +236,7 @@ def test_mixed_precision_that_does_not_compute_here_is_not_measured(
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder, folder)
     monkeypatch.setattr(exporting, "_quantized", lambda network, calibration: network.clone())
-    monkeypatch.setitem(engine.AGREES, MIXED, -1.0)
+    monkeypatch.setitem(engine.AGREES, MIXED, (-1.0, -1.0))
     card = export(folder, films, replicates=20, with_care=False)
     assert MIXED not in {each.precision for each in card.artefacts}
 
