@@ -33,6 +33,8 @@ LIBRARIES = {
 #: The embedded servers: words of their command lines.
 SERVERS = {"PostgreSQL": "bin/postgres", "Redis": "redis-server"}
 _FILMS = 8
+#: Seconds after which the sweepers have started too.
+_SETTLES = 8
 
 
 def measure(options: Any) -> Found:
@@ -43,7 +45,7 @@ def measure(options: Any) -> Found:
             ready = _watched(site)
             bar.update()
             bar.set_postfix_str("memory before the first film")
-            time.sleep(2)
+            time.sleep(_SETTLES)
             before = snapshot(site)
             bar.update()
             bar.set_postfix_str(f"{_FILMS} films")
