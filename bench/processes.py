@@ -1,5 +1,5 @@
-"""What each process of a started site costs: seconds until it can work, memory before and after films, and whether it
-has loaded a network library.
+"""What each process of a started site costs: seconds until it can work, processor time until then, memory before and
+after films, and whether it has loaded a network library.
 
 May import: psutil, tqdm, `cxrsite.processes`, `bench`; no Django.
 """
@@ -33,6 +33,8 @@ LIBRARIES = {
 #: The embedded servers: words of their command lines.
 SERVERS = {"PostgreSQL": "bin/postgres", "Redis": "redis-server"}
 _FILMS = 8
+#: Seconds after which the sweepers have started too.
+_SETTLES = 8
 
 
 def measure(options: Any) -> Found:
@@ -43,7 +45,7 @@ def measure(options: Any) -> Found:
             ready = _watched(site)
             bar.update()
             bar.set_postfix_str("memory before the first film")
-            time.sleep(2)
+            time.sleep(_SETTLES)
             before = snapshot(site)
             bar.update()
             bar.set_postfix_str(f"{_FILMS} films")
@@ -54,10 +56,11 @@ def measure(options: Any) -> Found:
     return _found(before, after, ready, began, words)
 
 
-def _watched(site: Any) -> dict[str, float]:
-    """The time at which each could work: the web process answers, a worker has said that it is ready. A sweeper says
-    nothing. Raises CannotRun when the site ends or takes too long."""
-    ready: dict[str, float] = {}
+def _watched(site: Any) -> dict[str, tuple[float, float]]:
+    """The time at which each could work, and the processor seconds that it and its children had taken by then: the web
+    process answers, a worker has said that it is ready. A sweeper says nothing. Raises CannotRun when the site ends or
+    takes too long."""
+    ready: dict[str, tuple[float, float]] = {}
     waited = {"web": _answers, "prepare-worker": _said("prepare"), "infer-worker": _said("infer")}
     until = time.monotonic() + running.START_SECONDS
     while len(ready) < len(waited):
@@ -66,9 +69,16 @@ def _watched(site: Any) -> dict[str, float]:
             raise CannotRun(f"not ready after {running.START_SECONDS} s: {', '.join(waited.keys() - ready.keys())}")
         for name, holds in waited.items():
             if name not in ready and holds(site):
-                ready[name] = time.time()
+                ready[name] = time.time(), _processor_seconds(site, name)
         time.sleep(0.05)
     return ready
+
+
+def _processor_seconds(site: Any, name: str) -> float:
+    with suppress(psutil.Error):
+        for main in _mains(site.tree(), name):
+            return float(sum(sum(each.cpu_times()[:2]) for each in (main, *main.children(recursive=True))))
+    return 0.0
 
 
 def _answers(site: Any) -> bool:
@@ -96,16 +106,19 @@ def snapshot(site: Any) -> dict[str, dict[str, Any]]:
     tree = site.tree()
     found = {}
     for process in PROCESSES:
-        tail = process.command[-2:]
-        mains = [each for each in tree if _ends_with(each, tail)]
-        same = [each.name for each in PROCESSES if each.command == process.command]
-        mains = _tops(mains)[same.index(process.name) :][:1]
-        if mains:
+        if mains := _mains(tree, process.name):
             found[process.name] = _of(mains)
     for name, words in SERVERS.items():
         if mains := _tops(site.find(words)):
             found[name] = _of(mains)
     return found
+
+
+def _mains(tree: Sequence[psutil.Process], name: str) -> list[psutil.Process]:
+    """The process of this name in the table, among those of a site; nothing before it has started."""
+    command = next(each.command for each in PROCESSES if each.name == name)
+    same = [each.name for each in PROCESSES if each.command == command]
+    return _tops([each for each in tree if _ends_with(each, command[-2:])])[same.index(name) :][:1]
 
 
 def _tops(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
@@ -145,29 +158,32 @@ def loaded(maps: Path) -> set[str]:
 
 
 def _found(
-    before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]], ready: dict[str, float], began: float,
+    before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]], ready: dict[str, tuple[float, float]],
+    began: float,
     words: str,
 ) -> Found:  # fmt: skip
     found = Found(
         text=[
             "A site started by “manage.py up” on a database that is migrated; each process with its children. Ready: "
             "the web process answers, a worker has said so (the infer worker after loading the model); counted from "
-            "the start of the process, and from that of the whole site. A sweeper does not say when it is ready.",
+            "the start of the process, and from that of the whole site. Processor seconds until then are those of the "
+            "process with its children. A sweeper does not say when it is ready.",
             "RSS counts a shared page in each process that has it, PSS shares it out, so PSS may be added up. Loaded: "
             f"a library of that name is mapped into one of the processes, after {_FILMS} films ({words}).",
         ]
     )
     rows = []
     for name, about in after.items():
-        own = significant(ready[name] - about["began"]) if name in ready else None
-        whole = significant(ready[name] - began) if name in ready else None
+        moment, busy = ready.get(name, (None, None))
+        own = significant(moment - about["began"]) if moment else None
+        whole = significant(moment - began) if moment else None
+        processor = significant(busy) if busy else None
         first = before.get(name, {})
         libraries = ", ".join(about["libraries"]) or "none"
-        rows.append([
-            name, about["processes"], own, whole, first.get("rss_mib"), about["rss_mib"], about["pss_mib"], libraries,
-        ])  # fmt: skip
+        memory = first.get("rss_mib"), about["rss_mib"], about["pss_mib"]
+        rows.append([name, about["processes"], own, whole, processor, *memory, libraries])
     columns = (
-        "process", "count", "s to ready", "from start", "RSS idle", "RSS", "PSS", "loaded",
+        "process", "count", "s to ready", "from start", "processor s", "RSS idle", "RSS", "PSS", "loaded",
     )  # fmt: skip
     found.table("Each with its children. Memory in MiB, idle and after films.", columns, rows)
     if {"web", "infer-worker"} <= after.keys():

@@ -12,6 +12,8 @@ from celery import Celery, signals
 from celery.platforms import SecurityWarning
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cxrsite.settings.local")
+# Celery would run every check, those of the pages too, and drop what they find; `prove_configuration` does it instead.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 # Celery's advice against root is about pickled messages; only JSON is accepted here.
 warnings.filterwarnings("ignore", category=SecurityWarning)

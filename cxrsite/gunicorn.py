@@ -42,12 +42,6 @@ def post_fork(server: Any, worker: Any) -> None:
         set_pdeathsig(signal.SIGKILL)
 
 
-def on_starting(server: Any) -> None:
-    """What an earlier run counted is forgotten: Prometheus sees a restart."""
-    shutil.rmtree(METRICS, ignore_errors=True)
-    METRICS.mkdir(parents=True)
-
-
 def child_exit(server: Any, worker: Any) -> None:
     from prometheus_client import multiprocess
 
@@ -56,8 +50,13 @@ def child_exit(server: Any, worker: Any) -> None:
 
 #: Each web process counts its requests in a file of its own here; `/metrics` adds them up.
 METRICS = env.VAR_DIR / "metrics"
+# What an earlier run counted is forgotten: Prometheus sees a restart.
+shutil.rmtree(METRICS, ignore_errors=True)
+METRICS.mkdir(parents=True)
 raw_env = [f"PROMETHEUS_MULTIPROC_DIR={METRICS}"]
 bind = f"{env.HOST}:{env.PORT}"
+#: The application is loaded once and the web processes are forked from it: it opens no connection before a request.
+preload_app = True
 worker_class = "gthread"
 workers = env.WEB_WORKERS
 threads = 8

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One long-running program. `command` is relative to the virtual environment's `bin`."""
+    """One long-running program. `command` is relative to the virtual environment's `bin`. `manage.py up` starts it
+    `after` so many seconds."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    after: float = 0.0
 
 
 #: One thread of arithmetic per process, except for the network itself, which takes what the machine has.
@@ -39,6 +41,7 @@ PROCESSES = (
         (*_WORKER, "-Q", "infer", "-P", "solo", "-n", "infer@%h"),
         _TENSORFLOW,
     ),
-    # Two, so that one that dies or hangs is not missed: a lock in the database lets one sweep at a time.
-    *(Process(name, ("python", "manage.py", "sweeper"), _ONE_THREAD) for name in ("sweeper", "sweeper-2")),
+    # Two, so that one that dies or hangs is not missed: a lock in the database lets one sweep at a time. When the site
+    # starts, what an earlier run left can wait a little longer than those who wait for web and workers.
+    *(Process(name, ("python", "manage.py", "sweeper"), _ONE_THREAD, after=5) for name in ("sweeper", "sweeper-2")),
 )

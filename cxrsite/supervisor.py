@@ -64,7 +64,7 @@ class Child:
         self.printer = printer
         self.running: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
-        self.start_after = 0.0
+        self.start_after = time.monotonic() + process.after
         self._pause = 0.5
         self._rest = b""
 

@@ -192,8 +192,8 @@ def card_robustness(card: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
 
 
 def card_engines(card: Mapping[str, Any]) -> list[Row]:
-    """Each precision in which a computer without a GPU may compute the network, and what it lost against it: whether
-    it may answer, the AUROC lost where most was, films with another word, and the engine that was measured."""
+    """Each precision in which the network may be computed besides float32, and what it lost: whether it may answer,
+    the AUROC lost where most was, films with another word, and the engine that was measured."""
     rows = []
     for form in card.get("artefacts", ()):
         found = form.get("measured", {})

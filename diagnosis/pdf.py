@@ -1,57 +1,31 @@
 """A signed report on paper: conclusion first, the film beside it, the model's opinion apart, origin in the footer.
 
 Letters that the fonts cannot print as they are written are shown as boxes, and the page says so: nothing is dropped.
-Pure functions on what the report page shows. May import: fpdf2, Pillow; no Django model is asked.
+Pure functions on what the report page shows. May import: fpdf2, Pillow; no Django model is asked. Loading fpdf2 takes a
+quarter of a second and few processes ever make a paper, so this module is imported where it is called.
 """
 
 from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from PIL import Image
+
+if TYPE_CHECKING:
+    from diagnosis.sheet import MachineLine, Sheet
 
 FONTS = Path(__file__).parent / "fonts"
 MISSING = "▯"
 #: millimetres on A4
 MARGIN, WIDTH, FILM_WIDTH, GAP = 18.0, 174.0, 56.0, 8.0
 FILM_PIXELS = 700
-
-
-@dataclass(frozen=True, slots=True)
-class MachineLine:
-    """One line of the model's opinion, in words."""
-
-    title: str
-    model: str
-    reader: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """Everything that stands on the paper, around it the `frame` of `diagnosis.phrases`. `film` is a picture's path;
-    `machine` is empty where it may not be seen."""
-
-    frame: Mapping[str, str]
-    clinic: str
-    patient: str
-    person: str
-    examination: str
-    indication: str
-    conclusion: str
-    findings: str
-    signature: str
-    amendment: str
-    machine: Sequence[MachineLine]
-    model: str
-    origin: str
-    film: Path | None
 
 
 class _Paper(FPDF):

@@ -5,17 +5,47 @@ May import: `diagnosis.models`, `.phrases`, `.reports`, `.storage`, `.templateta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from diagnosis import storage
 from diagnosis.models import Report, ReportedFinding
-from diagnosis.pdf import MachineLine, Sheet
 from diagnosis.phrases import Phrases, day_in, moment_in
 from diagnosis.reports import MachineRow, models_of
 from diagnosis.templatetags.pages import mrn_first, percent
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLine:
+    """One line of the model's opinion, in words."""
+
+    title: str
+    model: str
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Everything that stands on the paper, around it the `frame` of `diagnosis.phrases`. `film` is a picture's path;
+    `machine` is empty where it may not be seen."""
+
+    frame: Mapping[str, str]
+    clinic: str
+    patient: str
+    person: str
+    examination: str
+    indication: str
+    conclusion: str
+    findings: str
+    signature: str
+    amendment: str
+    machine: Sequence[MachineLine]
+    model: str
+    origin: str
+    film: Path | None
 
 
 def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases: Phrases) -> Sheet:
@@ -25,7 +55,9 @@ def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases:
     Raises `image_integrity` where the stored film is damaged.
     """
     zone, frame = study.clinic.time_zone, phrases.frame
-    signer = report.signed_by
+    signer, signed_at = report.signed_by, report.signed_at
+    assert signer is not None, "the database gives every signed report both"
+    assert signed_at is not None
     amended = report.amendment_reason
     return Sheet(
         frame=frame,
@@ -39,7 +71,7 @@ def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases:
         signature=frame["signature"].format(
             name=signer.display_name,
             number=report.registration_number,
-            moment=moment_in(phrases, report.signed_at.astimezone(ZoneInfo(zone))),
+            moment=moment_in(phrases, signed_at.astimezone(ZoneInfo(zone))),
             zone=zone,
         ),
         amendment=frame["amended"].format(reason=amended) if amended else "",

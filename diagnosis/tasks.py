@@ -14,7 +14,6 @@ from celery import current_task, shared_task
 
 from diagnosis import worker  # connects the worker's signals
 from diagnosis.services.infer import infer_waiting
-from diagnosis.services.prepare import prepare_next
 from diagnosis.services.queue import DATABASE_AWAY
 
 log = logging.getLogger("diagnosis.tasks")
@@ -43,6 +42,8 @@ def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
 
 @task("diagnosis.prepare")
 def prepare() -> None:
+    from diagnosis.services.prepare import prepare_next  # see `worker.load_for_children`
+
     prepare_next(worker=worker.process_name(current_task))
 
 

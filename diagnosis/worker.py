@@ -91,11 +91,21 @@ _FIRST_PROCESS = os.getpid()
 _heartbeats: list[Heartbeat] = []
 
 
+def _kind(sender: Any) -> Worker.Kind:
+    return Worker.Kind.INFER if "infer" in sender.app.amqp.queues.consume_from else Worker.Kind.PREPARE
+
+
+@signals.worker_init.connect
+def load_for_children(sender: Any, **kwargs: Any) -> None:
+    """What decodes films is loaded once, before the children that decode are forked, and never by an infer worker."""
+    if _kind(sender) == Worker.Kind.PREPARE:
+        import diagnosis.services.prepare  # noqa: F401
+
+
 @signals.worker_ready.connect
 def on_ready(sender: Any, **kwargs: Any) -> None:
     """The worker takes tasks from now on. An infer worker first loads the active model."""
-    queues = set(sender.app.amqp.queues.consume_from)
-    kind = Worker.Kind.INFER if "infer" in queues else Worker.Kind.PREPARE
+    kind = _kind(sender)
     heartbeat = Heartbeat(sender.hostname, kind, infer.PRESENCE)
     heartbeat.start()
     _heartbeats.append(heartbeat)

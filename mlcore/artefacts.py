@@ -1,4 +1,5 @@
-"""The forms of a network that a computer without a GPU runs: OpenVINO files beside the weights, named by the card.
+"""The forms of a network besides the network itself in float32, named by the card: OpenVINO files for a processor, and
+mixed precision on a GPU.
 
 May import: the standard library and `mlcore.contracts`. `card` holds them, `registry` chooses among them and proves
 their bytes, `mlcore.training.export` writes and measures them.
@@ -16,14 +17,19 @@ from typing import Any, Literal, get_args
 
 from mlcore.contracts import ModelIntegrityError
 
-Precision = Literal["int8", "bf16", "fp32"]
-#: Fastest first, on a processor that has the instructions.
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+#: OpenVINO's on a processor, fastest first where it has the instructions.
+ProcessorPrecision = Literal["int8", "bf16", "fp32"]
+PRECISIONS: tuple[ProcessorPrecision, ...] = get_args(ProcessorPrecision)
+#: Keras's policy on a GPU: weights stay float32, layers before the head compute in bfloat16. Not float16: its largest
+#: number is 65504, which a network trained in float32 may pass.
+MIXED: Literal["mixed_bfloat16"] = "mixed_bfloat16"
+Precision = Literal[ProcessorPrecision, "mixed_bfloat16"]
 FOLDER = "openvino"
+WEIGHTS_FILE = "served.weights.h5"
 _NAME = re.compile(r"[a-z0-9]{1,20}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Without one of these a precision gains nothing (int8) or is quietly computed in another one (bf16).
-_INSTRUCTIONS: Mapping[Precision, frozenset[str]] = {
+_INSTRUCTIONS: Mapping[str, frozenset[str]] = {
     "int8": frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}),
     "bf16": frozenset({"avx512_bf16", "amx_bf16", "bf16"}),
 }
@@ -31,21 +37,24 @@ _INSTRUCTIONS: Mapping[Precision, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """One precision in which the network is computed from the files `openvino/NAME.xml` and `.bin`.
+    """One precision in which the network is computed: from the files `openvino/NAME.xml` and `.bin`, or, where it is
+    mixed precision, from the weights themselves.
 
-    `sha256` are those of the two files. `passes`: does it lose so little against the Keras network on the validation
+    `sha256` are those of the files. `passes`: does it lose so little against the Keras network on the validation
     films that it may answer for it? `measured` holds the figures behind that, and the engine they are of.
     """
 
     precision: Precision
     name: str
-    sha256: tuple[str, str]
+    sha256: tuple[str, ...]
     passes: bool
     measured: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
-    def files(self) -> tuple[str, str]:
-        """Paths inside the model folder: the graph and its numbers."""
+    def files(self) -> tuple[str, ...]:
+        """Paths inside the model folder: the graph and its numbers, or the weights."""
+        if self.precision == MIXED:
+            return (WEIGHTS_FILE,)
         return f"{FOLDER}/{self.name}.xml", f"{FOLDER}/{self.name}.bin"
 
     def to_json(self) -> dict[str, Any]:
@@ -62,9 +71,9 @@ class Artefact:
             measured=dict(value["measured"]),
         )
         if (
-            one.precision not in PRECISIONS
+            one.precision not in (*PRECISIONS, MIXED)
             or not _NAME.fullmatch(one.name)
-            or len(one.sha256) != 2
+            or len(one.sha256) != len(one.files)
             or not all(_SHA256.fullmatch(each) for each in one.sha256)
             or not isinstance(one.passes, bool)
         ):
@@ -72,8 +81,8 @@ class Artefact:
         return one
 
 
-def artefact_read(folder: Path, artefact: Artefact) -> tuple[bytes, bytes]:
-    """The graph and its numbers, the very bytes whose hashes were checked. Raises ModelIntegrityError."""
+def artefact_read(folder: Path, artefact: Artefact) -> tuple[bytes, ...]:
+    """The contents of the form's files, the very bytes whose hashes were checked. Raises ModelIntegrityError."""
     read = []
     for file, sha256 in zip(artefact.files, artefact.sha256, strict=True):
         try:
@@ -83,7 +92,7 @@ def artefact_read(folder: Path, artefact: Artefact) -> tuple[bytes, bytes]:
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ModelIntegrityError(f"{file} does not have the sha256 of the card")
         read.append(content)
-    return read[0], read[1]
+    return tuple(read)
 
 
 def artefact_choose(artefacts: Sequence[Artefact], flags: Iterable[str] | None = None) -> Artefact | None:
@@ -112,6 +121,6 @@ def processor_flags() -> frozenset[str]:
     return frozenset(line.group(1).split()) if line else frozenset()
 
 
-def can_compute(precision: Precision) -> bool:
+def can_compute(precision: ProcessorPrecision) -> bool:
     """Is this precision really computed here? OpenVINO computes bf16 as fp32 where the processor has none."""
     return precision != "bf16" or bool(_INSTRUCTIONS["bf16"] & processor_flags())

@@ -85,7 +85,8 @@ def build_member(
     """One trainable member: film (n, rows, columns, 1) in [0, 1] → maps (n, h, w, labels) whose mean is the logit.
 
     `weights` is None, "imagenet" or a path to weights of the backbone without its top. Without `bias` the head
-    leaves out its bias, the last of the weights.
+    leaves out its bias, the last of the weights. The head computes in float32 whatever the dtype policy: its maps are
+    what is shown and averaged.
     """
     import keras
 
@@ -97,7 +98,7 @@ def build_member(
     features = backbone(_scaled(film, spec.scaling))
     if dropout:
         features = keras.layers.SpatialDropout2D(dropout, name="dropout")(features)
-    maps = keras.layers.Conv2D(architecture.labels, 1, use_bias=bias, name="head")(features)
+    maps = keras.layers.Conv2D(architecture.labels, 1, use_bias=bias, name="head", dtype="float32")(features)
     return keras.Model(film, maps, name="member")
 
 
@@ -106,7 +107,8 @@ def build_served(architecture: Architecture) -> keras.Model:
 
     The map of a label is the feature map weighted by that label's head; its mean over the film plus the label's
     bias is exactly the logit (class-activation map, Zhou et al. 2016, from the same forward pass). The bias stays
-    out of the map: it is the same everywhere and would colour the empty background.
+    out of the map: it is the same everywhere and would colour the empty background. From the map on everything is
+    float32, whatever the dtype policy.
     """
     import keras
 
@@ -116,11 +118,11 @@ def build_served(architecture: Architecture) -> keras.Model:
         member = build_member(architecture, bias=False)
         member.name = f"member_{number}"
         members.append(member(film))
-    maps = members[0] if len(members) == 1 else keras.layers.Average(name="maps")(members)
-    evidence = keras.layers.GlobalAveragePooling2D(name="evidence")(maps)
-    logits = keras.layers.Dense(architecture.labels, kernel_initializer="identity", name="bias")(evidence)
+    maps = members[0] if len(members) == 1 else keras.layers.Average(name="maps", dtype="float32")(members)
+    evidence = keras.layers.GlobalAveragePooling2D(name="evidence", dtype="float32")(maps)
+    bias = keras.layers.Dense(architecture.labels, kernel_initializer="identity", name="bias", dtype="float32")
     answer = "softmax" if architecture.exclusive else "sigmoid"
-    probabilities = keras.layers.Activation(answer, name="probabilities")(logits)
+    probabilities = keras.layers.Activation(answer, name="probabilities", dtype="float32")(bias(evidence))
     return keras.Model(film, [probabilities, maps], name="served")
 
 

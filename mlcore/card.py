@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from mlcore.artefacts import Artefact
+from mlcore.artefacts import MIXED, Artefact
+from mlcore.artefacts import WEIGHTS_FILE as WEIGHTS_FILE
 from mlcore.backbones import BACKBONES, Architecture
 from mlcore.contracts import ImageArray, ModelIdentity, ModelIntegrityError
 from mlcore.preprocess import PreprocessingSpec
 
 CARD_FILE = "card.json"
-WEIGHTS_FILE = "served.weights.h5"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The label that says nothing is wrong; it never counts towards urgency.
 NORMAL = "normal"
@@ -70,7 +70,7 @@ class ModelCard:
 
     `labels` are the outputs of the network in order; everything else speaks of the trained ones only (`label_keys`).
     `metrics` is the output of `mlcore.training.evaluate`, unchanged; `training` says how to make the model again;
-    `artefacts` are the forms of the network for computers without a GPU.
+    `artefacts` are the forms in which the network may be computed besides float32 in Keras.
     """
 
     name: str
@@ -94,6 +94,11 @@ class ModelCard:
     def label_keys(self) -> tuple[str, ...]:
         """The labels that an engine answers for, in the order of its answers: the trained ones."""
         return tuple(label.key for label in self.labels if label.trained)
+
+    @property
+    def mixed_passes(self) -> bool:
+        """May a GPU compute this network in mixed precision? Only where that was measured and lost next to nothing."""
+        return any(each.precision == MIXED and each.passes for each in self.artefacts)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -187,6 +192,9 @@ def _problems(card: ModelCard, value: Mapping[str, Any]) -> list[str]:
         "sha256 is not one": bool(_SHA256.fullmatch(card.sha256)),
         "label keys are missing or repeat": len(card.labels) == len({label.key for label in card.labels}) > 0,
         "a precision stands there twice": len(card.artefacts) == len({each.precision for each in card.artefacts}),
+        "mixed precision was measured on other weights": all(
+            each.sha256 == (card.sha256,) for each in card.artefacts if each.precision == MIXED
+        ),
         "no label is trained": len(keys) > 0,
         "exclusive labels are trained together or not at all": not card.architecture.exclusive
         or len(keys) == len(card.labels),

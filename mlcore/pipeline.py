@@ -7,10 +7,8 @@ stage by stage, so page, API and command line give the same numbers.
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from mlcore.contracts import (
     DecodedImage,
@@ -26,21 +24,7 @@ from mlcore.interpret import interpret
 from mlcore.predictors.base import Predictor
 from mlcore.preprocess import PreprocessingSpec, model_input
 from mlcore.quality import assess
-
-
-@dataclass(slots=True)
-class Timings:
-    """Milliseconds by step."""
-
-    ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.ms[name] = (time.perf_counter() - started) * 1000
+from mlcore.timings import Timings
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Literal, get_args
 
-from mlcore.artefacts import PRECISIONS, artefact_choose, artefact_read
-from mlcore.card import WEIGHTS_FILE, ModelCard, load_card
+from mlcore.artefacts import MIXED, PRECISIONS, WEIGHTS_FILE, artefact_choose, artefact_read
+from mlcore.card import ModelCard, load_card
 from mlcore.contracts import ModelIntegrityError
 from mlcore.predictors.base import Predictor
 
-#: `auto`: Keras on a GPU, else OpenVINO in the fastest precision that this processor has and the card lets pass, else
-#: Keras. A precision by its name is used whether it passes or not: for measuring.
+#: `auto`: Keras on a GPU, in mixed precision where the card lets it pass; else OpenVINO in the fastest precision that
+#: this processor has and the card lets pass; else Keras. `keras` is float32 always. A processor's precision by its name
+#: is used whether it passes or not: for measuring.
 Engine = Literal["auto", "keras", "openvino", "int8", "bf16", "fp32", "fake"]
 
 
@@ -49,7 +50,7 @@ def verify_files(folder: Path, card: ModelCard) -> None:
     """Raise ModelIntegrityError unless weights and every artefact that may answer are those of the card."""
     verify_weights(folder, card.sha256)
     for artefact in card.artefacts:
-        if artefact.passes:
+        if artefact.passes and artefact.precision != MIXED:  # whose one file is the weights
             artefact_read(folder, artefact)
 
 
@@ -67,10 +68,10 @@ def _load(folder: Path, expected_sha256: str, engine: str) -> Predictor:
     card = load_card(folder)
     if card.sha256 != expected_sha256:
         raise ModelIntegrityError("the card names other weights than those registered")
-    verify_weights(folder, expected_sha256)
     if engine == "fake":
         from mlcore.predictors.fake import FakePredictor
 
+        verify_weights(folder, expected_sha256)
         return FakePredictor(card)
     if engine not in get_args(Engine):
         raise ValueError(f"unknown engine {engine!r}")
@@ -82,6 +83,7 @@ def _load(folder: Path, expected_sha256: str, engine: str) -> Predictor:
     if artefact is not None:
         from mlcore.predictors.openvino import OpenVinoPredictor
 
+        verify_weights(folder, expected_sha256)
         return OpenVinoPredictor(card, artefact, *artefact_read(folder, artefact))
     if engine not in ("auto", "keras"):
         raise ModelIntegrityError(f"the model has no form for {engine}; `python -m mlcore export` makes one")
@@ -89,7 +91,7 @@ def _load(folder: Path, expected_sha256: str, engine: str) -> Predictor:
         raise ModelIntegrityError(
             "the model has no form for a computer without TensorFlow; `python -m mlcore export` makes one"
         )
-    return _load_keras(folder, card)
+    return load_keras(folder, card, mixed=engine == "auto" and card.mixed_passes)
 
 
 def gpu_there() -> bool:
@@ -98,7 +100,12 @@ def gpu_there() -> bool:
     return not hidden and any(Path("/dev").glob("nvidia[0-9]*"))
 
 
-def _load_keras(folder: Path, card: ModelCard) -> Predictor:
+def load_keras(folder: Path, card: ModelCard, *, mixed: bool) -> Predictor:
+    """The network itself: plain on a processor; on a GPU compiled, in float32 or, if `mixed` and the GPU can, in mixed
+    precision. `mixed` is for who has seen that the card lets it pass, and for measuring whether it may.
+
+    Raises ModelIntegrityError where the weights are not those of the card or do not fit.
+    """
     with _open_weights(folder) as file, tempfile.TemporaryDirectory(prefix="weights-") as private:
         # Load a private copy of the bytes that are hashed: the folder may change in between.
         copy = Path(private) / WEIGHTS_FILE
@@ -106,9 +113,9 @@ def _load_keras(folder: Path, card: ModelCard) -> Predictor:
             shutil.copyfileobj(file, target)
         with copy.open("rb") as copied:
             _require(copied, card.sha256)
-        from mlcore.predictors.keras import KerasPredictor
+        from mlcore.predictors.keras import KerasPredictor, policies
 
-        return KerasPredictor(card, copy)
+        return KerasPredictor(card, copy, [each for each in policies() if mixed or each != MIXED])
 
 
 def _open_weights(folder: Path) -> BufferedReader:

@@ -158,15 +158,46 @@ print(" ".join(name for name in {heavy!r} if name in sys.modules))
 """
 
 
-@pytest.mark.parametrize("extra", ["import cxrsite.wsgi", "import diagnosis.tasks"], ids=["web", "tasks"])
-def test_process_that_serves_or_prepares_never_loads_a_network_library(extra: str) -> None:
+def said(program: str) -> str:
+    """What a process of its own prints."""
     outcome = subprocess.run(
-        [sys.executable, "-c", LOAD_EVERYTHING.format(extra=extra, heavy=HEAVY)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert outcome.returncode == 0, outcome.stderr
-    assert outcome.stdout.strip() == ""
+    return outcome.stdout.strip()
+
+
+@pytest.mark.parametrize("extra", ["import cxrsite.wsgi", "import diagnosis.services.prepare"], ids=["web", "prepare"])
+def test_process_that_serves_or_prepares_never_loads_a_network_library(extra: str) -> None:
+    assert said(LOAD_EVERYTHING.format(extra=extra, heavy=HEAVY)) == ""
+
+
+LOAD_AS_CELERY = """
+import sys
+from cxrsite.celery import app
+app.loader.import_default_modules()
+app.finalize()
+assert "diagnosis.infer" in app.tasks
+"""
+LOAD_AS_SWEEPER = """
+import sys, django
+django.setup()
+import diagnosis.management.commands.sweeper
+"""
+
+
+@pytest.mark.parametrize("load", [LOAD_AS_CELERY, LOAD_AS_SWEEPER], ids=["infer worker", "sweeper"])
+def test_process_that_shows_no_page_and_opens_no_film_is_not_kept_waiting_by_what_does(load: str) -> None:
+    not_needed = ("cxrsite.urls", "diagnosis.pdf", "fpdf", "pydicom", "mlcore.decode", *HEAVY)
+    assert said(f"{load}print(*(name for name in {not_needed!r} if name in sys.modules))") == ""
+
+
+def test_what_opens_films_is_loaded_before_the_prepare_worker_forks() -> None:
+    select = """
+from types import SimpleNamespace
+from diagnosis.worker import load_for_children
+app.amqp.queues.select(["prepare"])
+load_for_children(sender=SimpleNamespace(app=app))
+print("pydicom" in sys.modules)
+"""
+    assert said(LOAD_AS_CELERY + select) == "True"

@@ -30,8 +30,8 @@ from diagnosis.services.reading import reading_place
 from mlcore.card import card_from_json
 from mlcore.contracts import ImageArray, InfrastructureError, ModelInput, ModelIntegrityError
 from mlcore.interpret import interpret, urgency
-from mlcore.pipeline import Timings
 from mlcore.predictors.base import Predictor, machine_at_fault
+from mlcore.timings import Timings
 from patients.errors import ApplicationError
 
 log = logging.getLogger("diagnosis.infer")

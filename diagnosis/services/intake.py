@@ -26,7 +26,7 @@ from diagnosis.models import Job, ModelVersion, Radiograph, Study, UploadKey
 from diagnosis.services.consent import ai_permitted, care_require
 from diagnosis.services.identity import patient_check
 from diagnosis.services.merging import require_not_merged
-from diagnosis.services.queue import DATABASE_AWAY, hint_publish
+from diagnosis.services.queue import DATABASE_AWAY, PRIORITY, hint_publish
 from diagnosis.services.reading import reading_open
 from diagnosis.services.retention import expired_refuse
 from mlcore.contracts import HeaderFacts, ImageRefusedError
@@ -41,7 +41,6 @@ from patients.text import clean_text
 
 log = logging.getLogger("diagnosis.intake")
 
-PRIORITY: dict[str, int] = {Study.Urgency.EMERGENCY: 0, Study.Urgency.URGENT: 1, Study.Urgency.ROUTINE: 2}
 #: What the database refuses when two requests race past the checks, as people read it.
 _RACES = {
     "accession_once_per_clinic": "accession_taken",

@@ -114,14 +114,13 @@ def _copy(source: Path, target: Path, card: ModelCard) -> None:
     for stale in (target / FIGURES).iterdir():
         if f"{FIGURES}/{stale.name}" not in figures:
             stale.unlink()
-    artefacts = sorted({file for artefact in card.artefacts if artefact.passes for file in artefact.files})
-    if artefacts:
-        (target / ARTEFACTS).mkdir(exist_ok=True)
+    numbers = {WEIGHTS_FILE, *(file for artefact in card.artefacts if artefact.passes for file in artefact.files)}
+    (target / ARTEFACTS).mkdir(exist_ok=True)
     names = [*sorted(figures), CARD_FILE]
     with suppress(ModelIntegrityError):
         verify_files(target, card)
         return _place(source, target, names)
-    _place(source, target, [WEIGHTS_FILE, *artefacts, *names])
+    _place(source, target, [*sorted(numbers), *names])
 
 
 def _place(source: Path, target: Path, names: list[str]) -> None:

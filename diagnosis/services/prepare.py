@@ -24,10 +24,10 @@ from mlcore.card import card_from_json
 from mlcore.contracts import DecodedImage, FilmWarning, ImageRefusedError, InfrastructureError, ModelIntegrityError
 from mlcore.decode import decode
 from mlcore.display import display_png, holds_every_sample
-from mlcore.pipeline import Timings
 from mlcore.preprocess import model_input
 from mlcore.quality import assess
 from mlcore.reading import reading_facts, reading_png
+from mlcore.timings import Timings
 from patients.errors import ApplicationError, error_sentence
 
 log = logging.getLogger("diagnosis.prepare")

@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from kombu import Connection
 from structlog.contextvars import bound_contextvars
 
-from diagnosis.models import FilmExpiry, Job, Tally
+from diagnosis.models import FilmExpiry, Job, Study, Tally
 from diagnosis.models.job import MAX_ATTEMPTS, states_before
 from diagnosis.services.consent import NOT_AGREED, ai_permitted
 from diagnosis.services.presence import tally_add
@@ -38,6 +38,8 @@ from patients.models import User
 log = logging.getLogger("diagnosis.queue")
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
+#: Which film is prepared first; the lowest number.
+PRIORITY: dict[str, int] = {Study.Urgency.EMERGENCY: 0, Study.Urgency.URGENT: 1, Study.Urgency.ROUTINE: 2}
 #: A publisher waits no longer than this for Redis.
 HINT_SECONDS = 2
 RELEASE_TRIES = 10

@@ -25,9 +25,8 @@ from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
 from diagnosis.services.alerts import alert_mails_send, alerts_escalate
 from diagnosis.services.drift import drift_keep_measured
-from diagnosis.services.intake import PRIORITY
 from diagnosis.services.presence import worker_seen, workers_forget
-from diagnosis.services.queue import DATABASE_AWAY, hints_top_up, running_return
+from diagnosis.services.queue import DATABASE_AWAY, PRIORITY, hints_top_up, running_return
 from diagnosis.services.reading import readings_replace, readings_silence
 from patients.emergency import break_glass_mails_send
 from patients.locks import lock_try

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from diagnosis.models import ReportSettings
-from diagnosis.pdf import unprintable
 from diagnosis.phrases import LANGUAGES, NORMAL_TEXT
 from patients import access
 from patients.access import Action
@@ -48,6 +47,8 @@ def report_settings_set(*, user: User, clinic: Clinic, language: str, texts: Map
 
 
 def _own(language: str, texts: Mapping[str, str]) -> dict[str, str]:
+    from diagnosis.pdf import unprintable
+
     phrases = LANGUAGES[language]
     usual = {label: sentence for label, (_, sentence) in phrases.findings.items()} | {NORMAL_TEXT: phrases.normal}
     own = {}

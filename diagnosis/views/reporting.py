@@ -21,7 +21,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnosis import reports, selectors
 from diagnosis.forms import ReportForm
 from diagnosis.models import Report, ReportedFinding, Study
-from diagnosis.pdf import report_pdf
 from diagnosis.services import reporting
 from diagnosis.services.alerts import alerts_see
 from diagnosis.services.reading import RENEW_SECONDS, reading_of
@@ -171,6 +170,8 @@ def report(request: HttpRequest, study_id: UUID) -> HttpResponse:
 @require_safe
 def report_print(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """The signed report in force as a PDF. `not_found` before the signature."""
+    from diagnosis.pdf import report_pdf
+
     study = _study_reported(request.user, study_id)
     signed = next(iter(reports.versions_read(user=request.user, study=study)), None)
     if signed is None:

@@ -1,6 +1,7 @@
 """What each backend is asked for besides the network: its GPU, copies, waiting, precision, compiling, memory.
 
-May import: NumPy; a backend only inside the class that stands for it, in the process that measures it.
+May import: NumPy; a backend, and the predictor on it, only inside the class that stands for it, in the process that
+measures it.
 """
 
 from __future__ import annotations
@@ -162,7 +163,10 @@ class TensorFlow:
             part.numpy()
 
     def forward(self, model: Any, mode: str) -> Callable[[Any], Any]:
-        return self.tf.function(lambda films: model(films, training=False), jit_compile=mode == "compiled")
+        """The graph of the infer worker's own engine, all labels."""
+        from mlcore.predictors.keras import served_graph
+
+        return served_graph(model, range(model.output_shape[0][-1]), compiled=mode == "compiled")
 
     def product(self, side: int, precision: str) -> Callable[[], Any]:
         kind = self.tf.bfloat16 if precision == "bfloat16" else self.tf.float32

@@ -1,4 +1,4 @@
-"""`python -m mlcore export`: make the OpenVINO forms of a model and measure what they lose.
+"""`python -m mlcore export`: make the OpenVINO forms of a model, and measure what they and mixed precision lose.
 
 May import: the standard library and `mlcore`; heavy parts inside functions.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlcore.commands.common import add_data, data_folder, positive
 
-HELP = "Convert a model for computers without a GPU, in every precision, and measure each on the validation films."
+HELP = "Convert a model for processors, and measure every precision that this machine has on the validation films."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ worker call it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +26,7 @@ class Predictor(Protocol):
 
     @property
     def engine(self) -> str:
-        """What computed it, with versions: "keras-tensorflow-2.21.0-cpu"."""
+        """What computed it, with versions: "keras-tensorflow-2.21.0-cpu", "keras-tensorflow-2.21.0-gpu-xla-float32"."""
 
     def predict(self, batch: ImageArray) -> ModelOutput:
         """`batch` float32 (n, rows, columns, channels) as the card's preprocessing makes it, n ≥ 1.
@@ -60,17 +60,21 @@ def check_batch(batch: ImageArray, card: ModelCard) -> ImageArray:
     return np.ascontiguousarray(batch, dtype=np.float32)
 
 
-def padded_chunks(batch: ImageArray) -> Iterator[tuple[ImageArray, int]]:
-    """Cut `batch` to the largest batch size and pad every piece with zeros: (padded piece, films in it)."""
-    for start in range(0, len(batch), BATCH_SIZES[-1]):
-        piece = batch[start : start + BATCH_SIZES[-1]]
-        size = next(size for size in BATCH_SIZES if size >= len(piece))
+def padded_chunks(batch: ImageArray, sizes: Sequence[int] = BATCH_SIZES) -> Iterator[tuple[ImageArray, int]]:
+    """Cut `batch` to the largest of `sizes` and pad every piece to one of them: (padded piece, films in it)."""
+    for start in range(0, len(batch), sizes[-1]):
+        piece = batch[start : start + sizes[-1]]
+        size = next(size for size in sizes if size >= len(piece))
         yield np.concatenate([piece, np.zeros((size - len(piece), *piece.shape[1:]), piece.dtype)]), len(piece)
 
 
-def run_padded(batch: ImageArray, forward: Callable[[ImageArray], tuple[ImageArray, ImageArray]]) -> ModelOutput:
+def run_padded(
+    batch: ImageArray,
+    forward: Callable[[ImageArray], tuple[ImageArray, ImageArray]],
+    sizes: Sequence[int] = BATCH_SIZES,
+) -> ModelOutput:
     """Run `forward` (padded piece → probabilities, maps) over all pieces and drop the padding."""
-    outputs = [(forward(piece), count) for piece, count in padded_chunks(batch)]
+    outputs = [(forward(piece), count) for piece, count in padded_chunks(batch, sizes)]
     return ModelOutput(
         probabilities=np.concatenate([probabilities[:count] for (probabilities, _), count in outputs]),
         maps=np.concatenate([maps[:count] for (_, maps), count in outputs]),

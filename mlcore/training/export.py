@@ -1,4 +1,4 @@
-"""From the weights of a model folder to its OpenVINO artefacts, each measured before it may answer for the network.
+"""From the weights of a model folder to its other forms, each measured before it may answer for the network.
 
 May import: NumPy, `mlcore` (not Django); OpenVINO, NNCF and TensorFlow inside functions. `registry` loads the files.
 """
@@ -14,12 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from mlcore.artefacts import FOLDER, PRECISIONS, Artefact, Precision, artefact_read, can_compute
+from mlcore.artefacts import (
+    FOLDER,
+    MIXED,
+    PRECISIONS,
+    Artefact,
+    ProcessorPrecision,
+    artefact_read,
+    can_compute,
+)
 from mlcore.card import CARD_FILE, ModelCard, load_card
 from mlcore.contracts import ImageArray
 from mlcore.predictors.base import Predictor
 from mlcore.predictors.openvino import OpenVinoPredictor
-from mlcore.registry import load_predictor
+from mlcore.registry import load_keras, load_predictor
 from mlcore.training.dataset import thin
 from mlcore.training.evaluate import paired_difference
 from mlcore.training.films import Film, TrainingError
@@ -35,7 +43,7 @@ LARGEST_CHANGE = 0.01
 #: Films from which NNCF learns the range of every layer; all of the training split.
 CALIBRATION_FILMS = 300
 #: bf16 is fp32's file, computed in another precision.
-_FILE_OF: Mapping[Precision, str] = {"fp32": "float", "bf16": "float", "int8": "int8"}
+_FILE_OF: Mapping[ProcessorPrecision, str] = {"fp32": "float", "bf16": "float", "int8": "int8"}
 
 
 def export(
@@ -71,6 +79,7 @@ def export(
     if with_care and (int8 := found[0]) and not int8.passes:
         hashes["int8"] = _save(_quantized_with_care(network, calibration, said, card), folder, "int8")
         found[0] = _artefact(folder, card, "int8", hashes, said, val, task, replicates)
+    found.append(_mixed(folder, card, said, val, task, replicates))
     card = replace(card, artefacts=tuple(artefact for artefact in found if artefact is not None))
     write_card(folder, card)
     used = {file for artefact in card.artefacts if artefact.passes for file in artefact.files}
@@ -181,7 +190,7 @@ def _quantized_with_care(network: Any, calibration: ImageArray, said: Outputs, c
 def _artefact(
     folder: Path,
     card: ModelCard,
-    precision: Precision,
+    precision: ProcessorPrecision,
     hashes: Mapping[str, tuple[str, str]],
     said: Outputs,
     films: Sequence[Film],
@@ -191,9 +200,34 @@ def _artefact(
     name = _FILE_OF[precision]
     own = Artefact(precision, name, hashes[name], passes=False)
     if not can_compute(precision):
-        return next((old for old in card.artefacts if replace(old, passes=False) == own), None)
-    engine = OpenVinoPredictor(card, own, *artefact_read(folder, own))
-    measured = {**compared(said, outputs(films, engine), card, task, replicates), "engine": engine.engine}
+        return _measured_before(card, own)
+    return _gated(own, OpenVinoPredictor(card, own, *artefact_read(folder, own)), said, films, task, replicates)
+
+
+def _mixed(
+    folder: Path, card: ModelCard, said: Outputs, films: Sequence[Film], task: Task, replicates: int
+) -> Artefact | None:
+    """Mixed precision, measured on a GPU only: what a processor would make of it says nothing about one."""
+    from mlcore.predictors.keras import policies
+
+    own = Artefact(MIXED, "weights", (card.sha256,), passes=False)
+    if MIXED not in policies():
+        return _measured_before(card, own)
+    engine = load_keras(folder, card, mixed=True)
+    if not engine.engine.endswith(MIXED):  # XLA made something else of it
+        return None
+    return _gated(own, engine, said, films, task, replicates)
+
+
+def _measured_before(card: ModelCard, own: Artefact) -> Artefact | None:
+    """What an export on another machine said of the very same files."""
+    return next((old for old in card.artefacts if replace(old, passes=False) == own), None)
+
+
+def _gated(
+    own: Artefact, engine: Predictor, said: Outputs, films: Sequence[Film], task: Task, replicates: int
+) -> Artefact:
+    measured = {**compared(said, outputs(films, engine), engine.card, task, replicates), "engine": engine.engine}
     return replace(own, passes=passes(measured), measured=measured)
 
 

@@ -50,7 +50,7 @@ def test_site_answers_on_its_port_and_every_process_runs(site: Site) -> None:
         ("bin/postgres",),
         ("redis-server",),
     ):
-        assert site.find(*words), words
+        wait_until(lambda words=words: site.find(*words), what=f"{words} runs")
 
 
 def test_passwords_are_printed_for_every_role(site: Site) -> None:
