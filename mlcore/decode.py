@@ -23,7 +23,6 @@ from mlcore import reading
 from mlcore.contracts import DecodedImage, HeaderFacts, ImageArray, ImageRefusedError, StoredFilm
 from mlcore.header import inspect_header
 from mlcore.pictures import open_picture
-from mlcore.reading import SPREAD_PERCENTILES
 
 __all__ = ["decode", "inspect_header"]
 
@@ -92,7 +91,7 @@ def _read_picture(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFi
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16-bit PNG
             samples = np.asarray(image).astype(np.uint16)
-            return _spread(samples.astype(np.int32)), reading.of_picture(samples)
+            return _spread(samples), reading.of_picture(samples)
         grey = _levels(image)
     return _unit(grey), reading.of_picture(grey)
 
@@ -122,7 +121,7 @@ def _grey(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _spread(samples: _Samples, keep: npt.NDArray[np.bool_] | None = None) -> ImageArray:
     """Samples without a window, scaled between robust percentiles of those to `keep`."""
-    low, high = np.percentile(samples if keep is None else samples[keep], SPREAD_PERCENTILES)
+    low, high = reading.spread_of(samples if keep is None else samples[keep])
     if high <= low:
         return np.zeros(samples.shape, np.float32)
     scaled = (samples.astype(np.float32) - np.float32(low)) / np.float32(high - low)
