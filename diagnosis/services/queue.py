@@ -78,9 +78,8 @@ def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UU
         started_at=Now(),
         finished_at=None,
     )
-    return list(
-        claimed.select_related("radiograph__study__patient", "radiograph__clinic", "model_version").order_by("fence")
-    )
+    related = claimed.select_related("radiograph__study__patient", "radiograph__clinic", "model_version")
+    return list(related.defer("model_version__card").order_by("fence"))
 
 
 def _lease() -> timedelta:
