@@ -77,12 +77,20 @@ def decode(data: bytes) -> DecodedImage:
         raise
     except Exception as error:  # decoders raise whatever they like on damaged streams
         raise ImageRefusedError("image_corrupt") from error
-    if not np.isfinite(pixels).all():
+    deviation = _deviation(pixels)
+    if not np.isfinite(deviation):
         raise ImageRefusedError("image_corrupt")
-    if float(pixels.std()) < BLANK_LIMIT:
+    if deviation < BLANK_LIMIT:
         raise ImageRefusedError("image_blank")
     height, width = pixels.shape
     return DecodedImage(pixels=pixels, facts=replace(facts, width=width, height=height), stored=stored)
+
+
+def _deviation(pixels: ImageArray) -> float:
+    """As `pixels.std()`, in bands that fit the processor's cache; not finite where a pixel is not."""
+    mean = pixels.mean()
+    bands = (pixels[first : first + 64] - mean for first in range(0, len(pixels), 64))
+    return float(np.sqrt(sum(float(np.vdot(band, band)) for band in bands) / pixels.size))
 
 
 def _read_picture(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFilm]:
