@@ -93,19 +93,37 @@ def _send(site: Any) -> str:
 
 def snapshot(site: Any) -> dict[str, dict[str, Any]]:
     """Every process of the table and each server, with its children: memory, when it began, what it has loaded."""
+    return {name: _of(found) for name, found in mains(site).items()}
+
+
+def computed(site: Any) -> dict[str, float]:
+    """Seconds of processor time that each has taken so far, with its children, those that have ended too."""
+    return {name: sum(seconds_of(each) for each in found) for name, found in mains(site).items()}
+
+
+def mains(site: Any) -> dict[str, Sequence[psutil.Process]]:
+    """The processes of the table and the servers that run now, without their children."""
     tree = site.tree()
-    found = {}
+    found: dict[str, Sequence[psutil.Process]] = {}
     for process in PROCESSES:
         tail = process.command[-2:]
-        mains = [each for each in tree if _ends_with(each, tail)]
         same = [each.name for each in PROCESSES if each.command == process.command]
-        mains = _tops(mains)[same.index(process.name) :][:1]
-        if mains:
-            found[process.name] = _of(mains)
+        tops = _tops([each for each in tree if _ends_with(each, tail)])[same.index(process.name) :][:1]
+        if tops:
+            found[process.name] = tops
     for name, words in SERVERS.items():
-        if mains := _tops(site.find(words)):
-            found[name] = _of(mains)
+        if tops := _tops(site.find(words)):
+            found[name] = tops
     return found
+
+
+def seconds_of(main: psutil.Process) -> float:
+    """Processor time of a process and of all its children, living or ended; 0 where it is gone."""
+    with suppress(psutil.Error):
+        own = main.cpu_times()
+        living = [each.cpu_times() for each in main.children(recursive=True)]
+        return own.children_user + own.children_system + sum(each.user + each.system for each in (own, *living))
+    return 0.0
 
 
 def _tops(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
