@@ -84,7 +84,8 @@ def test_an_infer_worker_without_a_real_engine_says_so_and_predicts_nothing(work
 def backends(name: str) -> set[int]:
     """PostgreSQL's processes for the connections of a worker."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s", [name])
+        here = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
+        cursor.execute(here, [name])
         return {pid for (pid,) in cursor.fetchall()}
 
 
