@@ -69,16 +69,9 @@ def _watched(site: Any) -> dict[str, tuple[float, float]]:
             raise CannotRun(f"not ready after {running.START_SECONDS} s: {', '.join(waited.keys() - ready.keys())}")
         for name, holds in waited.items():
             if name not in ready and holds(site):
-                ready[name] = time.time(), _processor_seconds(site, name)
+                ready[name] = time.time(), computed(site).get(name, 0.0)
         time.sleep(0.05)
     return ready
-
-
-def _processor_seconds(site: Any, name: str) -> float:
-    with suppress(psutil.Error):
-        for main in _mains(site.tree(), name):
-            return float(sum(sum(each.cpu_times()[:2]) for each in (main, *main.children(recursive=True))))
-    return 0.0
 
 
 def _answers(site: Any) -> bool:
@@ -103,22 +96,37 @@ def _send(site: Any) -> str:
 
 def snapshot(site: Any) -> dict[str, dict[str, Any]]:
     """Every process of the table and each server, with its children: memory, when it began, what it has loaded."""
+    return {name: _of(found) for name, found in mains(site).items()}
+
+
+def computed(site: Any) -> dict[str, float]:
+    """Seconds of processor time that each has taken so far, with its children, those that have ended too."""
+    return {name: sum(seconds_of(each) for each in found) for name, found in mains(site).items()}
+
+
+def mains(site: Any) -> dict[str, Sequence[psutil.Process]]:
+    """The processes of the table and the servers that run now, without their children."""
     tree = site.tree()
-    found = {}
+    found: dict[str, Sequence[psutil.Process]] = {}
     for process in PROCESSES:
-        if mains := _mains(tree, process.name):
-            found[process.name] = _of(mains)
+        tail = process.command[-2:]
+        same = [each.name for each in PROCESSES if each.command == process.command]
+        tops = _tops([each for each in tree if _ends_with(each, tail)])[same.index(process.name) :][:1]
+        if tops:
+            found[process.name] = tops
     for name, words in SERVERS.items():
-        if mains := _tops(site.find(words)):
-            found[name] = _of(mains)
+        if tops := _tops(site.find(words)):
+            found[name] = tops
     return found
 
 
-def _mains(tree: Sequence[psutil.Process], name: str) -> list[psutil.Process]:
-    """The process of this name in the table, among those of a site; nothing before it has started."""
-    command = next(each.command for each in PROCESSES if each.name == name)
-    same = [each.name for each in PROCESSES if each.command == command]
-    return _tops([each for each in tree if _ends_with(each, command[-2:])])[same.index(name) :][:1]
+def seconds_of(main: psutil.Process) -> float:
+    """Processor time of a process and of all its children, living or ended; 0 where it is gone."""
+    with suppress(psutil.Error):
+        own = main.cpu_times()
+        living = [each.cpu_times() for each in main.children(recursive=True)]
+        return own.children_user + own.children_system + sum(each.user + each.system for each in (own, *living))
+    return 0.0
 
 
 def _tops(processes: Sequence[psutil.Process]) -> list[psutil.Process]:

@@ -21,6 +21,7 @@ from bench import plots, running
 from bench.films import Encoded, pictures
 from bench.found import CannotRun, Found, median, significant, spread
 from bench.kept import Kept
+from bench.processes import computed
 from bench.sending import CLIENTS, Application, Page, Results, burst, patient_make
 from tests.site.running import ROOT, free_port
 
@@ -33,12 +34,22 @@ _LOOK_IDLE, _LOOK_LOAD = 0.005, 0.03
 @dataclass(slots=True)
 class Seen:
     """What was measured of one of the three: seconds per film one at a time, under load, films per second of each
-    round, and seconds until the site had a film safe."""
+    round, seconds until the site had a film safe, and seconds of processor time per film of each round, by process."""
 
     idle: list[float] = field(default_factory=list)
     loaded: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     answered: list[float] = field(default_factory=list)
+    computed: dict[str, list[float]] = field(default_factory=dict)
+
+    def note_computed(self, seconds: dict[str, float], films: int) -> None:
+        for name, each in seconds.items():
+            self.computed.setdefault(name, []).append(each / films)
+
+    @property
+    def whole(self) -> list[float]:
+        """All processes together, of each round."""
+        return [sum(each) for each in zip(*self.computed.values(), strict=True)]
 
 
 def measure(options: Any) -> Found:
@@ -59,7 +70,7 @@ def measure(options: Any) -> Found:
         with running.database(site) as cursor:
             results = Results(cursor)
             ways: dict[str, Callable[[Sequence[bytes]], Any]] = {
-                SITE: lambda batch: _site(application, results, batch, seen[SITE]),
+                SITE: lambda batch: _site(site, application, results, batch, seen[SITE]),
                 PAPER: lambda batch: _page(page, batch, seen[PAPER]),
                 ALONE: lambda batch: _alone(bare, batch, seen[ALONE]),
             }
@@ -86,13 +97,17 @@ def _ready(site: Any, bare: Kept) -> tuple[Application, str]:
     return Application(site.port, token, patient_make(site.port, token)), str(bare.ask("engine"))
 
 
-def _site(application: Application, results: Results, films: Sequence[bytes], seen: Seen) -> None:
+def _site(site: Any, application: Application, results: Results, films: Sequence[bytes], seen: Seen) -> None:
+    before = computed(site)
     began = time.perf_counter()
     sent = burst(application.send, films)
     results.wait([film_id for _, _, film_id in sent], _LOOK_LOAD if len(films) > 1 else _LOOK_IDLE)
     ends = [results.seen[film_id] for _, _, film_id in sent]
     _note(seen, [end - start for (start, _, _), end in zip(sent, ends, strict=True)], max(ends) - began)
-    seen.answered += [answered - start for start, answered, _ in sent] if len(films) == 1 else []
+    if len(films) == 1:
+        seen.answered += [answered - start for start, answered, _ in sent]
+    else:
+        seen.note_computed({name: taken - before.get(name, 0) for name, taken in computed(site).items()}, len(films))
 
 
 def _page(page: Page, films: Sequence[bytes], seen: Seen) -> None:
@@ -102,8 +117,10 @@ def _page(page: Page, films: Sequence[bytes], seen: Seen) -> None:
 
 
 def _alone(bare: Kept, films: Sequence[bytes], seen: Seen) -> None:
-    seconds = bare.ask(films)
+    seconds, taken = bare.ask(films)
     _note(seen, [seconds] * len(films), seconds)
+    if len(films) > 1:
+        seen.note_computed({ALONE: taken}, len(films))
 
 
 def _note(seen: Seen, each: list[float], whole: float) -> None:
@@ -115,7 +132,8 @@ def _note(seen: Seen, each: list[float], whole: float) -> None:
 
 
 def alone() -> Callable[[Any], Any]:
-    """The functions of `mlcore.pipeline` without anything around them: seconds for some films, or the engine's name."""
+    """The functions of `mlcore.pipeline` without anything around them: seconds and processor time for some films, or
+    the engine's name."""
     import numpy as np
 
     from mlcore.card import load_card
@@ -128,11 +146,11 @@ def alone() -> Callable[[Any], Any]:
     def call(films: Any) -> Any:
         if films == "engine":
             return predictor.engine
-        began = time.perf_counter()
+        began, taken = time.perf_counter(), time.process_time()
         for first in range(0, len(films), _BATCH):
             inputs = [prepare(film, card.preprocessing).input.array for film in films[first : first + _BATCH]]
             predictor.predict(np.stack(inputs))
-        return time.perf_counter() - began
+        return time.perf_counter() - began, time.process_time() - taken
 
     return call
 
@@ -180,15 +198,20 @@ def _found(seen: dict[str, Seen], engine: str, words: str, singles: int, rounds:
     found.compare(f"films per second, {SITE} : {ALONE}", rates[SITE], rates[ALONE])
     found.compare(f"time of one film, idle, {SITE} : {PAPER}", idle[SITE], idle[PAPER])
     found.compare(f"time of one film, idle, {SITE} : {ALONE}", idle[SITE], idle[ALONE])
+    found.compare(f"processor time of a film, {SITE} : {ALONE}", median(seen[SITE].whole), median(seen[ALONE].whole))
     columns = ("", "films/s", "idle p50", "idle p95", "load p50", "load p95", "answered p50")
     caption = "Milliseconds. Idle: one film at a time. Load: several clients. Answered: the site has the film safe."
     found.table(caption, columns, _rows(seen))
+    taken = [*seen[SITE].computed.items(), (f"{SITE}, together", seen[SITE].whole), *seen[ALONE].computed.items()]
+    rows = [[name, significant(1000 * (median(each) or 0))] for name, each in taken]
+    found.table("Processor time of one film under load, milliseconds, children included.", ("process", "ms"), rows)
     there = {name: significant(rate) or 0 for name, rate in rates.items()}
     found.plots.append(plots.bars("Films per second under load", "films/s", there, PAPER))
     there = {name: significant(1000 * (seconds or 0)) or 0 for name, seconds in idle.items()}
     found.plots.append(plots.bars("One film with nothing else to do, median", "ms", there, PAPER))
     found.raw = {
-        name: {"idle_s": each.idle, "loaded_s": each.loaded, "films_per_s": each.rates} for name, each in seen.items()
+        name: {"idle_s": each.idle, "loaded_s": each.loaded, "films_per_s": each.rates, "computed_s": each.computed}
+        for name, each in seen.items()
     }
     return found
 

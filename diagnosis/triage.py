@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from diagnosis.models import Finding, ModelVersion, Prediction, ReportedFinding, Study
 from mlcore.card import NORMAL
@@ -91,7 +92,9 @@ def _weighed(prediction: Prediction) -> Iterator[tuple[float, Finding]]:
         yield weight(severity=weighs, calibrated=finding.calibrated, threshold=finding.threshold), finding
 
 
+@lru_cache(maxsize=8)
 def _severities(model: ModelVersion) -> dict[str, float]:
+    """Read once in a process: a version's labels stay what they are, and its card is long."""
     return {spec["key"]: float(spec.get("severity", UNWEIGHED)) for spec in model.card["labels"]}
 
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery import signals
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 
 from diagnosis.models import Worker
 from diagnosis.services import infer
@@ -116,6 +116,13 @@ def on_ready(sender: Any, **kwargs: Any) -> None:
             log.warning("the model is loaded later: %s", type(error).__name__)
     heartbeat.listens()
     log.info("%s is ready%s", sender.hostname, f": {infer.PRESENCE.engine}" if infer.PRESENCE.engine else "")
+
+
+@signals.task_prerun.connect
+def on_task(**kwargs: Any) -> None:
+    """As before a request: the connection of earlier tasks serves again unless it is broken or old. A new one costs
+    PostgreSQL as much as all statements of a film."""
+    close_old_connections()
 
 
 @signals.worker_shutting_down.connect

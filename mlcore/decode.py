@@ -23,7 +23,6 @@ from mlcore import reading
 from mlcore.contracts import DecodedImage, HeaderFacts, ImageArray, ImageRefusedError, StoredFilm
 from mlcore.header import inspect_header
 from mlcore.pictures import open_picture
-from mlcore.reading import SPREAD_PERCENTILES
 
 __all__ = ["decode", "inspect_header"]
 
@@ -78,12 +77,20 @@ def decode(data: bytes) -> DecodedImage:
         raise
     except Exception as error:  # decoders raise whatever they like on damaged streams
         raise ImageRefusedError("image_corrupt") from error
-    if not np.isfinite(pixels).all():
+    deviation = _deviation(pixels)
+    if not np.isfinite(deviation):
         raise ImageRefusedError("image_corrupt")
-    if float(pixels.std()) < BLANK_LIMIT:
+    if deviation < BLANK_LIMIT:
         raise ImageRefusedError("image_blank")
     height, width = pixels.shape
     return DecodedImage(pixels=pixels, facts=replace(facts, width=width, height=height), stored=stored)
+
+
+def _deviation(pixels: ImageArray) -> float:
+    """As `pixels.std()`, in bands that fit the processor's cache; not finite where a pixel is not."""
+    mean = pixels.mean()
+    bands = (pixels[first : first + 64] - mean for first in range(0, len(pixels), 64))
+    return float(np.sqrt(sum(float(np.vdot(band, band)) for band in bands) / pixels.size))
 
 
 def _read_picture(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFilm]:
@@ -92,7 +99,7 @@ def _read_picture(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFi
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16-bit PNG
             samples = np.asarray(image).astype(np.uint16)
-            return _spread(samples.astype(np.int32)), reading.of_picture(samples)
+            return _spread(samples), reading.of_picture(samples)
         grey = _levels(image)
     return _unit(grey), reading.of_picture(grey)
 
@@ -122,7 +129,7 @@ def _grey(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _spread(samples: _Samples, keep: npt.NDArray[np.bool_] | None = None) -> ImageArray:
     """Samples without a window, scaled between robust percentiles of those to `keep`."""
-    low, high = np.percentile(samples if keep is None else samples[keep], SPREAD_PERCENTILES)
+    low, high = reading.spread_of(samples if keep is None else samples[keep])
     if high <= low:
         return np.zeros(samples.shape, np.float32)
     scaled = (samples.astype(np.float32) - np.float32(low)) / np.float32(high - low)

@@ -51,13 +51,16 @@ def overlay_picture(image: DecodedImage, heat: ImageArray, *, longest: int = 102
 
 def holds_every_sample(image: DecodedImage) -> bool:
     """Is the display image the reading copy, too? So it is of 8-bit pictures that need not be made smaller."""
+    levels = _own_levels(image)
+    return levels is not None and _fitted(image, LONGEST) == levels.shape[::-1]
+
+
+def _own_levels(image: DecodedImage) -> npt.NDArray[np.uint8] | None:
+    """The samples of an 8-bit picture, which are display values already."""
     film = image.stored
-    return (
-        film is not None
-        and image.facts.format != "dicom"
-        and film.samples.dtype == np.uint8
-        and _fitted(image, LONGEST) == film.samples.shape[::-1]
-    )
+    if film is None or image.facts.format == "dicom" or film.samples.dtype != np.uint8:
+        return None
+    return film.samples.astype(np.uint8, copy=False)
 
 
 def _png(picture: Image.Image) -> bytes:
@@ -74,7 +77,9 @@ def _fitted(image: DecodedImage, longest: int) -> tuple[int, int]:
 
 
 def _display(image: DecodedImage, longest: int) -> Image.Image:
-    levels = np.rint(np.clip(image.pixels, 0, 1) * np.float32(255)).astype(np.uint8)
+    levels = _own_levels(image)
+    if levels is None:
+        levels = np.rint(np.clip(image.pixels, 0, 1) * np.float32(255)).astype(np.uint8)
     picture = Image.fromarray(levels)
     size = _fitted(image, longest)
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)

@@ -69,8 +69,9 @@ def gate() -> Gate:
 
 def assess(image: DecodedImage) -> QualityReport:
     """Judge one film. Rejects only when sure, warns otherwise; the same pixels always get the same answer."""
-    inner = _within_border(_reduced(image.pixels))
-    score = round(_score(_resized(image.pixels, _SCORED)), 4)
+    picture = _picture(image.pixels)
+    inner = _within_border(_shrunk(picture, _REDUCED))
+    score = round(_score(_shrunk(picture, _SCORED)), 4)
     exposure = _exposure(inner)
     if exposure and exposure[0].code == "quality_exposure":
         return QualityReport("rejected", exposure, score)
@@ -83,7 +84,7 @@ def assess(image: DecodedImage) -> QualityReport:
 
 def rank_picture(pixels: ImageArray) -> Array:
     """The picture (SIDE, SIDE) that the network judges: within its dark border, rank-normalised."""
-    return _ranks(_within_border(_reduced(pixels)))
+    return _ranks(_within_border(_shrunk(_picture(pixels), _REDUCED)))
 
 
 def answers_of(ranks: Array, network: GateNetwork) -> tuple[Answer, Answer]:
@@ -102,13 +103,12 @@ def _averaged(logits: npt.NDArray[np.float64]) -> Answer:
     return Answer(film, turns, float(logits[:, WHOLE].mean()))
 
 
-def _resized(pixels: ImageArray, side: int) -> ImageArray:
-    picture = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
+def _picture(pixels: ImageArray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
+
+
+def _shrunk(picture: Image.Image, side: int) -> ImageArray:
     return np.asarray(picture.resize((side, side), Image.Resampling.BOX))
-
-
-def _reduced(pixels: ImageArray) -> ImageArray:
-    return _resized(pixels, _REDUCED)
 
 
 def _within_border(reduced: ImageArray) -> ImageArray:
@@ -127,7 +127,7 @@ def _span(brightness: npt.NDArray[np.floating]) -> slice:
 
 def _ranks(inner: ImageArray) -> Array:
     """Ranks of the 8-bit levels at SIDE × SIDE, of mean 0 and deviation about 1: the same under any display window."""
-    levels = np.round(_resized(inner, SIDE) * 255)
+    levels = np.round(_shrunk(_picture(inner), SIDE) * 255)
     _, which, counts = np.unique(levels, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2 - 1
     spread = (ranks[which] / (levels.size - 1) * 2 - 1) * np.sqrt(3)
@@ -165,7 +165,7 @@ def _score(film: ImageArray) -> float:
 
 def _detail(film: ImageArray) -> float:
     """Root mean square of what a smoothing over 3 × 3 takes away at half the resolution."""
-    half = _resized(film, _SCORED // 2)
+    half = _shrunk(_picture(film), _SCORED // 2)
     smooth = sum(half[1 + y : len(half) - 1 + y, 1 + x : len(half) - 1 + x] for y in (-1, 0, 1) for x in (-1, 0, 1)) / 9
     return float(np.sqrt(((half[1:-1, 1:-1] - smooth) ** 2).mean()))
 

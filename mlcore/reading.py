@@ -1,8 +1,8 @@
 """The reading copy: a film's own values without loss, and what a viewer must know to show and measure them.
 
-May import NumPy, pydicom, `mlcore.png` and `mlcore.contracts`. `mlcore.decode` fills a `StoredFilm` in the same pass
-that makes intensities; `prepare` writes both parts beside the display copy. No word that a person typed travels with
-it.
+May import NumPy, Pillow, pydicom, `mlcore.png` and `mlcore.contracts`. `mlcore.decode` fills a `StoredFilm` in the same
+pass that makes intensities; `prepare` writes both parts beside the display copy. No word that a person typed travels
+with it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from pydicom.dataset import Dataset
 
 from mlcore.contracts import DecodedImage, Spacing, StoredFilm, Window
@@ -110,6 +111,23 @@ def of_dicom(
     )
 
 
+def spread_of(samples: _Samples) -> tuple[float, float]:
+    """The values at `SPREAD_PERCENTILES`, as `np.percentile` gives them. It sorts; samples of 8 or 16 bits have so few
+    values that each is counted, in a fifth to a twentieth of the time."""
+    lowest = int(np.iinfo(samples.dtype).min)
+    if samples.dtype == np.uint8:
+        counts = np.array(Image.fromarray(np.atleast_2d(samples)).histogram())
+    else:
+        counts = np.bincount(samples.ravel().astype(np.int64) - lowest)
+    at = np.true_divide(SPREAD_PERCENTILES, 100) * (samples.size - 1)
+    ranks = np.floor(at)
+    places = [ranks, np.minimum(ranks + 1, samples.size - 1)]
+    below, above = np.searchsorted(np.cumsum(counts), places, "right") + lowest
+    share, step = at - ranks, above - below
+    low, high = np.where(share < 0.5, below + step * share, above - step * (1 - share))
+    return float(low), float(high)
+
+
 # --- windows
 
 
@@ -125,8 +143,8 @@ def _scaled(low: float, high: float, slope: float, intercept: float, *, of: str 
 def _range_of(
     samples: _Samples, padding: npt.NDArray[np.bool_] | None, slope: float = 1.0, intercept: float = 0.0
 ) -> Window:
-    low, high = np.percentile(samples if padding is None else samples[~padding], SPREAD_PERCENTILES)
-    return _scaled(float(low), float(max(high, low + 1)), slope, intercept)
+    low, high = spread_of(samples if padding is None else samples[~padding])
+    return _scaled(low, max(high, low + 1), slope, intercept)
 
 
 def _unique(*windows: Window) -> tuple[Window, ...]:

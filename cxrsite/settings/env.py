@@ -51,8 +51,9 @@ SENDFILE_NGINX: bool = _env.bool("SENDFILE_NGINX", default=False)
 
 
 def database_config(url: str) -> dict[str, object]:
-    """Django's DATABASES entry for a `postgres://` URL: connections are kept, and checked before they serve again."""
-    return {**environ.Env.db_url_config(url), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    """Django's DATABASES entry for a `postgres://` URL: connections are kept, and checked before they serve again. They
+    are kept for ten minutes, for where films come one by one each would else find new ones, and PostgreSQL cold."""
+    return {**environ.Env.db_url_config(url), "CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 
 
 def email_config() -> dict[str, object]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F, Q
 from django.utils.module_loading import import_string
 from structlog.contextvars import bound_contextvars
 
@@ -23,11 +24,10 @@ from diagnosis import storage
 from diagnosis.models import Finding, Job, ModelVersion, OperatingPoint, Prediction
 from diagnosis.services import queue
 from diagnosis.services.consent import NOT_AGREED, jobs_permitted
-from diagnosis.services.model_files import model_folder, same_numbers
+from diagnosis.services.model_files import model_folder, registered_card, same_numbers
 from diagnosis.services.pauses import LONGEST_SECONDS, Pauses
 from diagnosis.services.presence import Presence
 from diagnosis.services.reading import reading_place
-from mlcore.card import card_from_json
 from mlcore.contracts import ImageArray, InfrastructureError, ModelInput, ModelIntegrityError
 from mlcore.interpret import interpret, urgency
 from mlcore.predictors.base import Predictor, machine_at_fault
@@ -121,14 +121,14 @@ def predictor_for(model: ModelVersion) -> Predictor:
     predictor: Predictor = load(model_folder(model), expected_sha256=model.sha256, engine=settings.INFER_ENGINE)
     if predictor.engine.startswith("fake") and not getattr(settings, "ALLOW_FAKE_RESULTS", False):
         raise ModelIntegrityError("the fake engine answers for tests only, never for a patient")
-    if not same_numbers(predictor.card, card_from_json(model.card)):
+    if not same_numbers(predictor.card, registered_card(model)):
         raise ModelIntegrityError("the card in the model's folder differs from the registered one")
     return predictor
 
 
 def warm_up() -> None:
     """Load the active model before the first film waits for it; what is wrong is said on the status page."""
-    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
+    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).defer("card").first()
     if model is None:
         PRESENCE.note = "No model is active."
         return
@@ -251,9 +251,11 @@ def _result_store(job: Job, outcome: FilmOutcome, predictor: Predictor, timings:
 
 def _operating_points(job: Job) -> dict[str, float]:
     """The clinic's own thresholds where it has any, else the default ones."""
-    points = OperatingPoint.objects.filter(model_version=job.model_version)
-    default = dict(points.filter(clinic=None).values_list("label", "threshold"))
-    return default | dict(points.filter(clinic=job.radiograph.clinic_id).values_list("label", "threshold"))
+    points = OperatingPoint.objects.filter(
+        Q(clinic=None) | Q(clinic=job.radiograph.clinic_id), model_version=job.model_version_id
+    )
+    own_last = points.order_by(F("clinic").asc(nulls_first=True))
+    return dict(own_last.values_list("label", "threshold"))
 
 
 def _refused(job: Job, constraint: str) -> None:

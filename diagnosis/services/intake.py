@@ -280,7 +280,8 @@ def _film_add(film: _Film) -> Radiograph:
     _refuse_conflicts(study, facts)
     lock_wait(f"bytes {upload.sha256}")  # whoever removes expired files with the same bytes waits, or is done
     storage.original_store(Path(upload.temporary_file_path()), upload.sha256)
-    if study._state.adding:
+    first = study._state.adding
+    if first:
         study.acquired_at = _moment(facts.acquired_at, study.clinic)
         study.save(force_insert=True)
     radiograph = Radiograph.objects.create(
@@ -303,13 +304,14 @@ def _film_add(film: _Film) -> Radiograph:
         model_version=_model_for(study.patient),
         priority=PRIORITY[study.urgency],
     )
-    reading_open(radiograph)
+    reading_open(radiograph, first=first)
     return radiograph
 
 
 def _model_for(patient: Patient) -> ModelVersion | None:
     """The model whose input is prepared: none where the patient does not agree to AI assistance."""
-    return ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first() if ai_permitted(patient) else None
+    active = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).defer("card")
+    return active.first() if ai_permitted(patient) else None
 
 
 def _refuse_conflicts(study: Study, facts: HeaderFacts) -> None:

@@ -63,7 +63,7 @@ def merge(study: Study, into: Study) -> None:
     study.save(update_fields=["merged_into"])
     reading_close(study)
     for film in films[:1]:
-        reading_open(film)
+        reading_open(film, first=False)
 
 
 def _would_hide(study: Study, into: Study) -> bool:

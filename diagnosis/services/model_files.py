@@ -12,14 +12,16 @@ import re
 import shutil
 import uuid
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Func, TextField
 
 from diagnosis.card import PICTURES
 from diagnosis.models import ModelVersion
 from mlcore.artefacts import FOLDER as ARTEFACTS
-from mlcore.card import CARD_FILE, WEIGHTS_FILE, ModelCard, load_card
+from mlcore.card import CARD_FILE, WEIGHTS_FILE, ModelCard, card_from_json, load_card
 from mlcore.contracts import ModelIntegrityError
 from mlcore.registry import bundled_folder, verify_files
 
@@ -72,6 +74,19 @@ def files_fingerprint(model: ModelVersion) -> tuple[str, str]:
     except OSError as error:
         raise ModelIntegrityError("files of the model cannot be read") from error
     return hashlib.sha256(weights).hexdigest(), hashlib.sha256(card).hexdigest()
+
+
+def registered_card(model: ModelVersion) -> ModelCard:
+    """The card as the row has it now. It is long, so it is read again only where the row was written since. Raises
+    ModelIntegrityError."""
+    table = ModelVersion._meta.db_table
+    written = Func(template=f"({table}.xmin, {table}.ctid)::text", output_field=TextField())
+    return _card(model.pk, ModelVersion.objects.values_list(written, flat=True).get(pk=model.pk))
+
+
+@lru_cache(maxsize=8)
+def _card(model_id: uuid.UUID, written: str) -> ModelCard:
+    return card_from_json(ModelVersion.objects.values_list("card", flat=True).get(pk=model_id))
 
 
 def same_numbers(one: ModelCard, other: ModelCard) -> bool:

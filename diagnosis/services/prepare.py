@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -24,7 +25,7 @@ from mlcore.card import card_from_json
 from mlcore.contracts import DecodedImage, FilmWarning, ImageRefusedError, InfrastructureError, ModelIntegrityError
 from mlcore.decode import decode
 from mlcore.display import display_png, holds_every_sample
-from mlcore.preprocess import model_input
+from mlcore.preprocess import PreprocessingSpec, model_input
 from mlcore.quality import assess
 from mlcore.reading import reading_facts, reading_png
 from mlcore.timings import Timings
@@ -93,16 +94,21 @@ def _prepare(job: Job) -> _Prepared:
             raise
         prepared.code, prepared.message = refusal.code, refusal.message
         return prepared
-    with prepared.timings.step("display"):
-        prepared.display_key = storage.display_write(sha256, display_png(image))
     with prepared.timings.step("quality"):
         quality = assess(image)
     prepared.quality = asdict(quality)
     prepared.warnings = [*image.facts.warnings]
     if quality.verdict == "rejected":
         prepared.code, prepared.message = quality.reasons[0].code, quality.reasons[0].message
+        _display_write(image, sha256, prepared)
         return prepared
     prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
+    if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
+        with prepared.timings.step("preprocess"):
+            recipe = _recipe(job.model_version)
+            storage.input_write(model_input(image, recipe, sha256))
+        prepared.shadows = _shadows_prepare(image, sha256, written=recipe.id)
+    _display_write(image, sha256, prepared)
     if image.stored is not None:
         with prepared.timings.step("reading"):
             if holds_every_sample(image):
@@ -110,21 +116,29 @@ def _prepare(job: Job) -> _Prepared:
             else:
                 prepared.reading_key = storage.reading_write(sha256, reading_png(image.stored))
             prepared.reading = reading_facts(image)
-    if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
-        with prepared.timings.step("preprocess"):
-            recipe = card_from_json(job.model_version.card).preprocessing
-            storage.input_write(model_input(image, recipe, sha256))
-        prepared.shadows = _shadows_prepare(image, sha256, written=recipe.id)
     return prepared
+
+
+@lru_cache(maxsize=8)
+def _recipe(model: ModelVersion) -> PreprocessingSpec:
+    """Read once in a process: a version stands for one recipe for good, and its card is long."""
+    return card_from_json(model.card).preprocessing
+
+
+def _display_write(image: DecodedImage, sha256: str, prepared: _Prepared) -> None:
+    """After gate and model input: the deflate leaves the processor's wide registers in a state in which Pillow's
+    resizing, which both do, takes two to four times as long."""
+    with prepared.timings.step("display"):
+        prepared.display_key = storage.display_write(sha256, display_png(image))
 
 
 def _shadows_prepare(image: DecodedImage, sha256: str, *, written: str) -> list[ModelVersion]:
     """The versions on trial that can read the film too, their inputs on disk. Whatever is wrong with one of them, the
     film goes its way without it."""
     able = []
-    for model in ModelVersion.objects.filter(status=ModelVersion.Status.SHADOW):
+    for model in ModelVersion.objects.filter(status=ModelVersion.Status.SHADOW).defer("card"):
         try:
-            recipe = card_from_json(model.card).preprocessing
+            recipe = _recipe(model)
             if recipe.id != written:
                 storage.input_write(model_input(image, recipe, sha256))
             able.append(model)
@@ -163,7 +177,7 @@ def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
     reading copy gets its own now."""
     known = {warning["code"] for warning in radiograph.warnings}
     warnings = [asdict(warning) for warning in prepared.warnings if warning.code not in known]
-    Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.RECEIVED).update(
+    moved = Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.RECEIVED).update(
         state=Radiograph.State.REJECTED if prepared.code else Radiograph.State.READY,
         code=prepared.code,
         message=prepared.message[:500],
@@ -173,7 +187,7 @@ def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
         quality=prepared.quality,
         warnings=radiograph.warnings + warnings,
     )
-    if prepared.reading_key:
+    if prepared.reading_key and not moved:
         older = Radiograph.objects.filter(pk=radiograph.pk, state=Radiograph.State.READY, reading_key="")
         older.update(reading_key=prepared.reading_key, reading=prepared.reading)
 

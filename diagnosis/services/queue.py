@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import BigIntegerField, F, Func, QuerySet, Value
 from django.db.models.functions import Now
-from kombu import Connection
+from kombu.pools import producers
 from structlog.contextvars import bound_contextvars
 
 from diagnosis.models import FilmExpiry, Job, Study, Tally
@@ -80,9 +80,8 @@ def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UU
         started_at=Now(),
         finished_at=None,
     )
-    return list(
-        claimed.select_related("radiograph__study__patient", "radiograph__clinic", "model_version").order_by("fence")
-    )
+    related = claimed.select_related("radiograph__study__patient", "radiograph__clinic", "model_version")
+    return list(related.defer("model_version__card").order_by("fence"))
 
 
 def _lease() -> timedelta:
@@ -273,16 +272,16 @@ def _staff_move(user: User, job: Job, changes: dict[str, Any], *, verb: str, ref
 
 def hint_publish(kind: str, count: int = 1) -> bool:
     """Wake a worker of this kind, best effort and after the commit. False when Redis could not be told in time."""
-    return _publish(kind, lambda broker: count)
+    return _publish(kind, lambda channel: count)
 
 
 def hints_top_up(kind: str, count: int) -> bool:
     """As `hint_publish`, but only as many as are missing to `count` lying in Redis: hints do not pile up while nobody
     listens. They do not expire either, for that would go by the clock of the computer that reads them."""
-    return _publish(kind, lambda broker: count - _hints_lying(broker, kind))
+    return _publish(kind, lambda channel: count - _hints_lying(channel, kind))
 
 
-def _publish(kind: str, count: Callable[[Connection], int]) -> bool:
+def _publish(kind: str, count: Callable[[Any], int]) -> bool:
     options = {
         **current_app.conf.broker_transport_options,
         "socket_timeout": HINT_SECONDS,
@@ -290,11 +289,12 @@ def _publish(kind: str, count: Callable[[Connection], int]) -> bool:
         "max_retries": 0,
     }
     try:
-        with current_app.connection(transport_options=options) as broker:
-            for _ in range(count(broker)):
+        # Connections are kept, each for one publisher at a time: opening one costs more than the hint.
+        with producers[current_app.connection(transport_options=options)].acquire(block=True) as producer:
+            for _ in range(count(producer.channel)):
                 # How long a task may take is the worker's to say: Celery would send the limits that this process knows.
                 current_app.send_task(
-                    f"diagnosis.{kind}", connection=broker, retry=False, time_limit=None, soft_time_limit=None
+                    f"diagnosis.{kind}", producer=producer, retry=False, time_limit=None, soft_time_limit=None
                 )
     except Exception as error:  # kombu and redis-py raise many kinds; the sweeper finds the job anyway
         log.warning("no hint for %s: %s", kind, type(error).__name__)
@@ -302,6 +302,6 @@ def _publish(kind: str, count: Callable[[Connection], int]) -> bool:
     return True
 
 
-def _hints_lying(broker: Connection, kind: str) -> int:
+def _hints_lying(channel: Any, kind: str) -> int:
     # Not `passive`: that asks Redis whether the queue exists, and kombu forgets the prefix of the keys when it does.
-    return int(broker.default_channel.queue_declare(queue=kind).message_count)
+    return int(channel.queue_declare(queue=kind).message_count)

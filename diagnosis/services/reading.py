@@ -34,12 +34,16 @@ _NO_CLAIM = {"claimed_by": None, "claimed_at": None, "claimed_until": None}
 # --- place
 
 
-def reading_open(film: Radiograph) -> None:
+def reading_open(film: Radiograph, *, first: bool) -> None:
     """A film arrived, in the caller's transaction: its study is unread, and stands where one without an answer stands.
+    `first` says that the study came with it, and so has no other.
 
     A study that was read already is open again, from now on: a film that nobody has read came to it.
     """
     study = film.study
+    if first:
+        _stand(Reading(study=study, clinic=study.clinic, received_at=film.created_at), study, [], answered=False)
+        return
     fresh = {"clinic": study.clinic, "received_at": film.created_at, "stands_at": film.created_at, "urgency": 0.0}
     reading, created = Reading.objects.select_for_update().get_or_create(study=study, defaults=fresh)
     if not created and reading.closed_at is not None:
@@ -55,6 +59,7 @@ def reading_place(film_id: UUID) -> None:
     rows = Reading.objects.select_for_update(of=("self",)).filter(study__radiographs=film_id)
     reading = rows.filter(closed_at__isnull=True).first()
     if reading is not None:
+        reading.study = Study.objects.select_related("clinic").get(pk=reading.study_id)
         _place(reading)
 
 
@@ -85,18 +90,23 @@ def readings_replace(*, at_most: int = 100) -> None:
 
 def _place(reading: Reading) -> None:
     """Of a locked row. Two films answered at once come here one after the other, and the second sees both answers."""
-    study, films = reading.study, Radiograph.objects.filter(study=reading.study_id)
+    films = Radiograph.objects.filter(study=reading.study_id)
     predictions = Prediction.objects.filter(radiograph__in=films, shadow=False).select_related("model_version")
+    predictions = predictions.defer("model_version__card").prefetch_related("findings")
     by_film: dict[object, list[Prediction]] = {film: [] for film in films.values_list("pk", flat=True)}
-    for prediction in predictions.prefetch_related("findings").order_by("-created_at", "-id"):
+    for prediction in predictions.order_by("-created_at", "-id"):
         by_film[prediction.radiograph_id].append(prediction)
     shown = [triage.foremost(found) for found in by_film.values()]
     answers = [prediction for prediction in shown if prediction is not None]
+    _stand(reading, reading.study, answers, answered=len(answers) == len(shown))
+
+
+def _stand(reading: Reading, study: Study, answers: list[Prediction], *, answered: bool) -> None:
     speaking = (each.model_version for each in answers if each.model_version.status == ModelVersion.Status.ACTIVE)
     reading.placed_by = next(speaking, None)
     # Where films are read first, neither the place nor its reason may give the model's answer away.
     heard = [] if study.clinic.read_first else answers
-    urgency = triage.urgency_of(study.urgency, heard, answered=len(answers) == len(shown))
+    urgency = triage.urgency_of(study.urgency, heard, answered=answered)
     reading.urgency, reading.emergency, reading.critical = urgency.value, urgency.emergency, urgency.critical
     reading.finding, reading.labels, reading.answered = urgency.finding, list(urgency.labels), urgency.answered
     reading.stands_at = triage.stands_at(reading.received_at, urgency.value, _head_start(study.clinic))

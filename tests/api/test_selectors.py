@@ -43,6 +43,17 @@ def test_a_study_page_costs_eight_queries(one_request, patient, user_for, django
         assert read.report is None
 
 
+def test_what_an_upload_is_answered_with_costs_four_queries(one_request, patient, user_for, django_assert_num_queries):
+    study = make.study_make(patient)
+    for _ in range(3):
+        make.predicted_film_make(study)
+    operator = user_for("operator")
+    with django_assert_num_queries(4):
+        sent = selectors.studies_sent(operator).get(pk=study.pk)
+        assert [len(film.jobs.all()) for film in sent.films] == [2, 2, 2]
+        assert (sent.report_status, sent.patient_visible) == ("unread", True)
+
+
 def test_the_list_of_films_shows_no_film_of_another_clinic(patient, foreign_patient, user_for):
     _films(foreign_patient, 2)
     own = _films(patient, 1)

@@ -74,6 +74,14 @@ def nothing_is_kept(media_root):
 # --- accepted
 
 
+def test_an_upload_is_answered_with_the_study_as_it_is_read_afterwards(client, patient):
+    sent = send(client, patient, indication="cough").json()
+    read = client.get(sent["url"]).json()
+    for job in (*sent["radiographs"][0]["jobs"], *read["radiographs"][0]["jobs"]):
+        job.pop("place")
+    assert {name: sent[name] for name in read} == read
+
+
 def test_a_film_is_stored_and_its_jobs_are_queued(client, patient, media_root):
     response = send(client, patient, view="PA", indication="cough,\nfever", urgency="urgent", accession_number="A-1")
     assert response.status_code == 201, response.content

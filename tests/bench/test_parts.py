@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.engine_cases import CASES, Case, Network
@@ -13,7 +16,8 @@ from bench.films import Encoded
 from bench.found import CannotRun
 from bench.kept import Kept
 from bench.parts import PARTS
-from bench.processes import loaded
+from bench.processes import loaded, seconds_of
+from bench.site import Seen
 from mlcore.backbones import Architecture
 from mlcore.decode import decode
 from tests.films import synthetic_film
@@ -86,3 +90,24 @@ def test_library_is_told_by_what_a_process_has_mapped(tmp_path):
     maps.write_text("7f0 r-xp 0 /v/site-packages/tensorflow/libtensorflow_cc.so.2\n7f1 r-xp 0 /v/torch_like/x.so\n")
     assert loaded(maps) == {"TensorFlow"}
     assert loaded(tmp_path / "gone") == set()
+
+
+WORKS, AND_WAITS = "while time.process_time() < 0.3: pass", "print('done', flush=True); sys.stdin.read()"
+
+
+def test_processor_time_counts_children_that_have_ended():
+    child = f"subprocess.run([sys.executable, '-c', 'import time\\n{WORKS}'])"
+    command = [sys.executable, "-c", f"import subprocess, sys; {child}; {AND_WAITS}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"done\n"
+        assert seconds_of(psutil.Process(parent.pid)) >= 0.3
+        parent.communicate()
+
+
+def test_processes_are_added_up_round_by_round():
+    seen = Seen()
+    seen.note_computed({"web": 2.0, "PostgreSQL": 4.0}, films=2)
+    seen.note_computed({"web": 3.0, "PostgreSQL": 0.0}, films=1)
+    assert seen.computed == {"web": [1.0, 3.0], "PostgreSQL": [2.0, 0.0]}
+    assert seen.whole == [3.0, 3.0]

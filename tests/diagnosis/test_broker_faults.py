@@ -12,6 +12,7 @@ import pytest
 from celery import current_app
 
 from diagnosis.models import Radiograph
+from diagnosis.services.queue import hint_publish
 from tests.diagnosis.broker import Broker
 from tests.diagnosis.workers import wait_for
 
@@ -39,3 +40,11 @@ def test_f7_workers_hear_the_next_hint_after_redis_was_killed_again_and_again(br
         broker.kill()
         broker.start()
         wait_for(lambda expected=round_: workers.log("prepare").count("Connected to redis") > expected, seconds=30)
+
+
+def test_a_publisher_whose_connection_broke_with_redis_says_so_and_publishes_again_when_redis_is_back(broker):
+    assert hint_publish("prepare")
+    broker.kill()
+    assert not hint_publish("prepare")
+    broker.start()
+    assert hint_publish("prepare")

@@ -279,6 +279,17 @@ def test_a_card_with_another_calibration_predicts_nothing(model, prepared):
     assert "card" in infer.PRESENCE.note
 
 
+def test_a_card_that_is_changed_under_a_running_worker_predicts_nothing_more(model, prepared):
+    prepared(seed=1)
+    run()
+    prepared(seed=2)
+    model.card["calibration"]["temperature"] *= 2
+    model.save()
+    run()
+    assert Prediction.objects.count() == 1
+    assert "card" in infer.PRESENCE.note
+
+
 def test_a_model_that_cannot_run_does_not_stop_another(model, prepared):
     broken = type(model).objects.create(
         name="broken", version="1", sha256="cd" * 32, card=model.card, folder="none", status="retired"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import OperationalError, connection
 
 from diagnosis import storage
@@ -54,6 +55,14 @@ def test_the_upload_is_recorded_with_user_patient_and_film(send, patient):
     result = send()
     event = AuditEvent.objects.get(verb="upload")
     assert (event.patient, event.object_id, event.outcome) == (patient, str(result.radiograph.pk), "ok")
+
+
+def test_a_new_study_takes_its_place_in_the_worklist_in_one_step(send):
+    study = send(urgency="urgent").radiograph.study
+    reading = study.reading
+    assert (reading.urgency, reading.answered, reading.stands_at < reading.received_at) == (1.0, False, True)
+    history = apps.get_model("diagnosis", "ReadingHistory").objects.filter(pgh_obj=reading)
+    assert list(history.values_list("pgh_label", flat=True)) == ["insert"]
 
 
 def test_a_second_view_joins_the_study_at_its_urgency(send, user_for, upload_of):

@@ -67,6 +67,12 @@ def test_a_batch_holds_one_model_version(job_of):
     assert {job.model_version for job in claim("infer", limit=8)} == {one}
 
 
+def test_a_claim_leaves_the_long_card_of_the_model_where_it_is(job_of):
+    job_of("infer", model_version=factories.model_version_make())
+    (job,) = claim("infer")
+    assert job.model_version.get_deferred_fields() == {"card"}
+
+
 def test_a_model_that_cannot_run_is_passed_over(job_of):
     one, other = factories.model_version_make(), factories.model_version_make("2.0.0", status="shadow")
     job_of("infer", model_version=one)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
 
 from diagnosis.models import Finding, Job, Prediction, Worker
 from diagnosis.services import infer
@@ -78,3 +79,27 @@ def test_an_infer_worker_without_a_real_engine_says_so_and_predicts_nothing(work
     assert "The model cannot run" in workers.log("infer")
     assert not Prediction.objects.exists()
     assert Job.objects.get(kind="infer").attempt == 0
+
+
+def backends(name: str) -> set[int]:
+    """PostgreSQL's processes for the connections of a worker."""
+    with connection.cursor() as cursor:
+        here = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
+        cursor.execute(here, [name])
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+def test_a_worker_keeps_its_connection_from_film_to_film_and_replaces_one_that_broke(workers, send):
+    workers.start("prepare", "infer")
+    send(uuid.uuid4())
+    wait_for(predicted(1))
+    kept = backends("infer")
+    assert len(kept) == 2, "the heartbeat's and the films'"
+    send(uuid.uuid4())
+    wait_for(predicted(2))
+    assert backends("infer") == kept
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) pid", [list(kept | backends("prepare"))])
+    send(uuid.uuid4())
+    wait_for(predicted(3))

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from mlcore.decode import decode
-from mlcore.reading import reading_facts, reading_png
+from mlcore.reading import SPREAD_PERCENTILES, reading_facts, reading_png, spread_of
 from tests.synthetic import WRITABLE_SYNTAXES, as_dicom, as_gif, as_jpeg, as_png, as_png16, synthetic_film, written
 
 REAL_DICOM = Path(__file__).parents[3] / "shared" / "data" / "dicom"
@@ -166,3 +166,12 @@ def test_real_films_keep_every_value_and_are_shown_as_the_display_copy_shows_the
     values, facts = copy_of(data)
     assert (values == dcmread(io.BytesIO(data)).pixel_array).all()
     assert np.abs(shown(values, facts) - decode(data).pixels).max() <= 0.01
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "<u2", "<i2", ">u2", ">i2"])
+@pytest.mark.parametrize("count", [1, 2, 999, 5003])
+def test_counting_finds_the_percentiles_that_sorting_finds(kind, count):
+    random = np.random.default_rng(count)
+    low, high = sorted(random.integers(np.iinfo(kind).min, np.iinfo(kind).max, 2))
+    samples = random.integers(low, high, count, endpoint=True).astype(kind)
+    assert spread_of(samples) == tuple(np.percentile(samples.astype(int), SPREAD_PERCENTILES))
