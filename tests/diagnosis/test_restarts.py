@@ -108,7 +108,7 @@ def test_f17_a_rolling_restart_loses_doubles_and_refuses_no_film(workers, patien
     for times in range(1, RESTARTS + 1):
         workers.reload_web()
         for name in ("prepare", "infer"):
-            wait_for(lambda name=name, times=times: workers.log(name).count(" is ready") >= times)
+            wait_for(lambda name=name, times=times: workers.log(name).count(f"{name}@test is ready") >= times)
             assert workers.stop(name) == 0
             workers.start(name)
         workers.stop("sweeper")
