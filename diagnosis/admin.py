@@ -108,7 +108,7 @@ class JobInline(LinesInline):
     fields = ("kind", "model_version", "state", "attempt", "error_code", "queued_at", "finished_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return super().get_queryset(request).select_related("model_version")
+        return super().get_queryset(request).select_related("model_version").defer("model_version__card")
 
 
 class PredictionInline(LinesInline):
@@ -116,7 +116,13 @@ class PredictionInline(LinesInline):
     fields = ("model_version", "engine", "urgency", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).visible_to(request.user).select_related("model_version")
+        return (
+            super()
+            .get_queryset(request)
+            .visible_to(request.user)
+            .select_related("model_version")
+            .defer("model_version__card")
+        )
 
 
 class FindingInline(LinesInline):
@@ -161,7 +167,12 @@ class JobAdmin(FlowAdmin):
     actions = ("retry", "cancel")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return super().get_queryset(request).select_related("radiograph__clinic", "model_version")
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("radiograph__clinic", "model_version")
+            .defer("model_version__card")
+        )
 
     @admin.action(description="Try the failed or cancelled jobs again")
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
@@ -194,7 +205,13 @@ class PredictionAdmin(FlowAdmin):
     inlines = (FindingInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).visible_to(request.user).select_related("model_version")
+        return (
+            super()
+            .get_queryset(request)
+            .visible_to(request.user)
+            .select_related("model_version")
+            .defer("model_version__card")
+        )
 
     @admin.display(description="urgency", ordering="urgency")
     def how_urgent(self, prediction: Prediction) -> str:
@@ -213,7 +230,13 @@ class FindingAdmin(FlowAdmin):
     date_hierarchy = "prediction__created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Finding]:
-        return super().get_queryset(request).visible_to(request.user).select_related("prediction__model_version")
+        return (
+            super()
+            .get_queryset(request)
+            .visible_to(request.user)
+            .select_related("prediction__model_version")
+            .defer("prediction__model_version__card")
+        )
 
     @admin.display(description="date", ordering="prediction__created_at")
     def date(self, finding: Finding) -> Any:

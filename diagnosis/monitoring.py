@@ -73,14 +73,14 @@ def status_read() -> dict[str, Any]:
     Ages come from the database clock. `redis`, `storage` and the virus `scanner` (None: there is none) are tried, not
     remembered.
     """
-    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).first()
+    model = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).values("name", "version", "sha256").first()
     workers = _workers_read()
     sweeper = next((worker for worker in workers if worker["kind"] == Worker.Kind.SWEEPER), None)
     return {
         "workers": [worker for worker in workers if worker is not sweeper],
         "queues": _queues_read(),
         "sweeper": {"last_seen_at": sweeper and sweeper["seen_at"], "alive": bool(sweeper and sweeper["alive"])},
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
+        "model": model,
         "redis": _redis_answers(),
         "scanner": scanner.scanner_answers(),
         "storage": _storage_read(),
@@ -88,9 +88,11 @@ def status_read() -> dict[str, Any]:
 
 
 @acting_as(SYSTEM)
-def hands_read() -> dict[str, Any]:
-    """Of the same only what moves a film: the `workers` and the virus `scanner`. One query."""
-    return {"workers": _workers_read(), "scanner": scanner.scanner_answers()}
+def hands_read(*, queues: bool = False) -> dict[str, Any]:
+    """Of the same only what moves a film: the `workers` and the virus `scanner`, and the `queues` if asked for. One
+    query, or two."""
+    hands = {"workers": _workers_read(), "scanner": scanner.scanner_answers()}
+    return hands | {"queues": _queues_read()} if queues else hands
 
 
 @acting_as(SYSTEM)

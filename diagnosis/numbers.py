@@ -291,11 +291,12 @@ class Drift:
 
 
 def drift_read(user: User, scope: Scope) -> list[Drift]:
-    """Of the active version, alarms first: one query. It looks at the last days, whatever the period."""
+    """Of the active version, alarms first: two queries. It looks at the last days, whatever the period."""
     rows = (
         Distribution.objects.visible_to(user)
         .filter(clinic__in=scope.clinics, model_version__status=ModelVersion.Status.ACTIVE)
-        .select_related("clinic", "model_version")
+        .select_related("clinic")
+        .prefetch_related("model_version")
     )
     found = [_drift(row) for row in rows]
     return sorted(found, key=lambda each: (each.since is None, each.clinic.name, each.is_output, each.title))

@@ -147,11 +147,12 @@ class MachineRow:
 
 
 def machine_read(*, user: User, report: Report) -> list[MachineRow]:
-    """The model's opinion as it lay before the signer; empty for who may not see it. Three queries."""
+    """The model's opinion as it lay before the signer; empty for who may not see it. Four queries."""
     decisions = (
         ReportedFinding.objects.visible_to(user)
         .filter(report=report)
-        .select_related("finding__prediction__model_version")
+        .select_related("finding__prediction")
+        .prefetch_related("finding__prediction__model_version")
     )
     rows = [MachineRow(decision_title(each), each.finding, _SAID[each.verdict](each), each) for each in decisions]
     return sorted(rows, key=lambda row: _strength(row.finding) if row.finding else (True, 1.0, row.title))

@@ -45,12 +45,15 @@ RESULTS_HIDDEN = {
 
 
 def predictions_read(user: User) -> QuerySet[Prediction]:
-    """Predictions the user may see, newest first, with model version and findings: two queries."""
-    return Prediction.objects.visible_to(user).select_related("model_version").prefetch_related("findings")
+    """Predictions the user may see, newest first, with model version and findings: three queries.
+
+    Each version is read once and not joined to every row, for its card is long.
+    """
+    return Prediction.objects.visible_to(user).prefetch_related("model_version", "findings")
 
 
 def radiographs_read(user: User) -> QuerySet[Radiograph]:
-    """Films the user may see, newest first, ready to be shown: four queries in all.
+    """Films the user may see, newest first, ready to be shown: five queries in all.
 
     Each has `patient_visible`, `image_visible` and `results_visible` (booleans: what this user may be shown of it),
     `shown_predictions` (newest first, empty where results are hidden) and its jobs, oldest first.
@@ -60,14 +63,20 @@ def radiographs_read(user: User) -> QuerySet[Radiograph]:
         .select_related("study__patient__clinic", "study__clinic", "expiry")
         .with_rights(user)
         .prefetch_related(
-            Prefetch("jobs", Job.objects.visible_to(user).select_related("model_version").order_by("created_at", "id")),
+            Prefetch("jobs", _jobs(user)),
             Prefetch("predictions", predictions_read(user), to_attr="shown_predictions"),
         )
     )
 
 
+def _jobs(user: User) -> QuerySet[Job]:
+    """Oldest first, without the model's card, which is long."""
+    jobs = Job.objects.visible_to(user).select_related("model_version").defer("model_version__card")
+    return jobs.order_by("created_at", "id")
+
+
 def studies_read(user: User) -> QuerySet[Study]:
-    """Studies the user may see, newest first: five queries in all.
+    """Studies the user may see, newest first: six queries in all.
 
     Each has `patient_visible`, `report_status` (of the newest report, else `unread`; drafts count only for those who
     write reports), `report_id` (of the signed report in force that the user may read, or None) and `films` (as
@@ -230,7 +239,7 @@ def film_progress(radiograph: Any) -> str:
 
 
 def findings_by_date(*, user: User, patient: Patient) -> list[dict[str, Any]]:
-    """Every finding of the patient that the user may see, oldest first: one query.
+    """Every finding of the patient that the user may see, oldest first: two queries.
 
     Keys: date (when the film was taken, else received), study, radiograph, prediction (ids), model {name, version,
     sha256}, report_status (`unread` where the user may see no report), label, title, probability, calibrated,
@@ -241,7 +250,8 @@ def findings_by_date(*, user: User, patient: Patient) -> list[dict[str, Any]]:
     findings = (
         Finding.objects.visible_to(user)
         .filter(**{f"{study}__patient": patient})
-        .select_related("prediction__model_version", "prediction__radiograph__study")
+        .select_related("prediction__radiograph__study")
+        .prefetch_related("prediction__model_version")
         .annotate(
             date=Coalesce(f"{study}__acquired_at", "prediction__radiograph__created_at"),
             report_status=Coalesce(Subquery(reports.values("status")[:1]), Value("unread")),

@@ -121,8 +121,9 @@ def on_ready(sender: Any, **kwargs: Any) -> None:
 @signals.task_prerun.connect
 def on_task(**kwargs: Any) -> None:
     """As before a request: the connection of earlier tasks serves again unless it is broken or old. A new one costs
-    PostgreSQL as much as all statements of a film."""
-    close_old_connections()
+    PostgreSQL as much as all statements of a film. A task that is called inside a transaction keeps that."""
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 @signals.worker_shutting_down.connect

@@ -112,7 +112,8 @@ def worklist_page(
     rows = (
         Reading.objects.visible_to(user)
         .filter(among_first(Reading, parts, _ORDER, size + 1))
-        .select_related("study__patient__clinic", "clinic", "claimed_by", "finding__prediction__model_version")
+        .select_related("study__patient__clinic", "clinic", "claimed_by", "finding__prediction")
+        .prefetch_related("finding__prediction__model_version")
         .annotate(draft=Subquery(drafts.values("status")[:1]))
         .order_by(*_ORDER)
     )

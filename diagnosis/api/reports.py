@@ -165,7 +165,8 @@ class ReportViewSet(RecordedViewSet):
 
     def get_queryset(self) -> QuerySet[Report]:
         user = self.request.user
-        decisions = ReportedFinding.objects.visible_to(user).select_related("finding__prediction__model_version")
+        decisions = ReportedFinding.objects.visible_to(user).select_related("finding__prediction")
+        decisions = decisions.prefetch_related("finding__prediction__model_version")
         return (
             Report.objects.visible_to(user)
             .select_related("study__patient__clinic", "author", "signed_by")

@@ -1,23 +1,26 @@
 """Indexes of what is rare among many: films without an answer, failed ones, those with a word, jobs that came to nothing.
-From here on the columns that triggers keep are refused to everybody else, who might write back what was so before."""
+From here on nothing else changes the columns that triggers keep: who saves a whole film that was read before would write
+back what was so then."""
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 from django.db.models import Q
 
 GUARD = """
-CREATE FUNCTION cxr_refuse_repeated() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION cxr_keep_repeated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'words, done and failed of a film are kept by triggers'
-        USING ERRCODE = 'integrity_constraint_violation';
+    NEW.words := OLD.words;
+    NEW.done := OLD.done;
+    NEW.failed := OLD.failed;
+    RETURN NEW;
 END $$;
 CREATE TRIGGER film_repeats_only BEFORE UPDATE OF words, done, failed ON diagnosis_radiograph FOR EACH ROW
     WHEN (pg_trigger_depth() = 0 AND (OLD.words, OLD.done, OLD.failed) IS DISTINCT FROM (NEW.words, NEW.done, NEW.failed))
-    EXECUTE FUNCTION cxr_refuse_repeated();
+    EXECUTE FUNCTION cxr_keep_repeated();
 """
 NO_GUARD = """
 DROP TRIGGER film_repeats_only ON diagnosis_radiograph;
-DROP FUNCTION cxr_refuse_repeated();
+DROP FUNCTION cxr_keep_repeated();
 """
 
 

@@ -56,9 +56,8 @@ def queue_view(films: Iterable[Radiograph], system: Mapping[str, Any] | None = N
     return QueueView.of(system or monitoring.hands_read(), selectors.queue_places(waiting))
 
 
-def system_view() -> dict[str, Any]:
-    """`monitoring.status_read()`, with the sentence `no_worker` and the `busy` queues added."""
-    system = monitoring.status_read()
+def system_view(system: dict[str, Any]) -> dict[str, Any]:
+    """What `monitoring` says of workers and queues, with the sentence `no_worker` and the `busy` queues added."""
     busy = [
         (kind, title) for kind, title in QUEUES if system["queues"][kind]["queued"] + system["queues"][kind]["running"]
     ]

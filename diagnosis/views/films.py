@@ -1,7 +1,7 @@
 """Following films: the list of a clinic's films, a study with its results, a patient's findings over time, another try.
 
-May import: Django, `diagnosis.selectors`, `.services`, `.forms`, `.charts`, `.views.common`, `.views.follow_up`,
-`.views.moves`, `.views.report_exports`, `patients`.
+May import: Django, `diagnosis.monitoring`, `.selectors`, `.services`, `.forms`, `.charts`, `.views.common`,
+`.views.follow_up`, `.views.moves`, `.views.report_exports`, `patients`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnosis import selectors
+from diagnosis import monitoring, selectors
 from diagnosis.charts import history_charts
 from diagnosis.forms import FilmListForm
 from diagnosis.models import Job, Radiograph, Study
@@ -53,7 +53,7 @@ def film_list(request: HttpRequest) -> HttpResponse:
     signed = selectors.signatures(request.user, [film.study_id for film in page])
     for film in page:
         film.signature = signed.get(film.study_id)
-    system = system_view()
+    system = system_view(monitoring.hands_read(queues=True))
     films_judge(page, queue_view(page, system))
     context = {
         "form": form,

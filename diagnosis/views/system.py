@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from diagnosis import monitoring
 from diagnosis.models import ModelVersion
-from diagnosis.monitoring import alerts_read
 from diagnosis.views.common import QUEUES, system_view
 from mlcore.interpret import WORD_RULES
 
@@ -22,10 +22,10 @@ from mlcore.interpret import WORD_RULES
 def status(request: HttpRequest) -> HttpResponse:
     """Alerts, workers, queues, storage and the active model; asks again by itself."""
     template = "diagnosis/_status_body.html" if request.htmx else "diagnosis/status.html"
-    system = system_view()
+    system = system_view(monitoring.status_read())
     context = {
         "system": system,
-        "alerts": alerts_read(system),
+        "alerts": monitoring.alerts_read(system),
         "queue_titles": QUEUES,
         "model": _active_model(),
         "one_approves": settings.MODEL_APPROVALS < 2,

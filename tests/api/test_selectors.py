@@ -19,24 +19,24 @@ def _films(patient, number, **fields):
 
 
 @pytest.mark.parametrize("number", [1, 5])
-def test_the_list_of_films_costs_six_queries_however_long_it_is(
+def test_the_list_of_films_costs_seven_queries_however_long_it_is(
     one_request, number, patient, user_for, django_assert_num_queries
 ):
     _films(patient, number)
     radiologist = user_for("radiologist")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         for film in selectors.film_list(user=radiologist, filters={}):
             assert film.study.patient.name
             assert [finding.label for finding in film.shown_predictions[0].findings.all()]
             assert selectors.film_progress(film) == "done"
 
 
-def test_a_study_page_costs_eight_queries(one_request, patient, user_for, django_assert_num_queries):
+def test_a_study_page_costs_nine_queries(one_request, patient, user_for, django_assert_num_queries):
     study = make.study_make(patient)
     make.predicted_film_make(study)
     make.predicted_film_make(study)
     radiologist = user_for("radiologist")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         read = selectors.study_read(user=radiologist, study_id=study.pk)
         assert len(read.films) == 2
         assert read.films[0].shown_predictions[0].model_version.name

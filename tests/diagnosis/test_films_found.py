@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from diagnosis import selectors
@@ -112,15 +112,16 @@ def test_a_film_of_two_failed_jobs_is_failed_until_both_are_tried_again(film):
 
 @pytest.mark.parametrize("change", [{"words": ["present"]}, {"done": True}, {"failed": True}])
 def test_nobody_but_the_database_writes_what_is_repeated(film, change):
-    with pytest.raises(IntegrityError, match="kept by triggers"), transaction.atomic():
-        Radiograph.objects.filter(pk=film.pk).update(**change)
+    before = repeated(film)
+    Radiograph.objects.filter(pk=film.pk).update(view="AP", **change)
+    assert repeated(film) == before
+    assert Radiograph.objects.get(pk=film.pk).view == "AP"
 
 
 def test_a_film_that_was_read_before_its_answer_came_does_not_take_it_back(film):
     stale = Radiograph.objects.get(pk=film.pk)
     make.prediction_make(film)
-    with pytest.raises(IntegrityError, match="kept by triggers"), transaction.atomic():
-        stale.save()
+    stale.save()
     assert "present" in repeated(film)[0]
 
 

@@ -3,11 +3,12 @@
 Rows are written past the triggers over ten clinics; the person who looks reads for two of them, a doctor was referred
 the thirty oldest studies of one. Every second study is unread, one film in 500 cannot be used, one in 500 failed, and a
 finding of one in 200 is only possible. Everybody is called Person, a number, and one of 400 family names.
-May import: Django, `tests.factories`, `tests.conftest`.
+May import: Django, `mlcore.card`, `mlcore.registry`, `tests.factories`, `tests.conftest`.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,6 +17,8 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
+from mlcore.card import CARD_FILE
+from mlcore.registry import bundled_folder
 from tests import factories
 from tests.conftest import owner_connected
 
@@ -101,6 +104,8 @@ class World:
     """Ten clinics, who looks, and how far the studies go; `grow` writes more of them."""
 
     def __init__(self) -> None:
+        # The card of the model that ships: it is long, and a list that read it for every row would be slow.
+        factories.model_version_make(card=json.loads((bundled_folder() / CARD_FILE).read_text()))
         self.clinics = [factories.clinic_make(code=f"scale-{number}") for number in range(CLINICS)]
         self.reader = factories.user_make("radiologist", self.clinics[0])
         factories.membership_make(self.reader, self.clinics[1], "radiologist")
