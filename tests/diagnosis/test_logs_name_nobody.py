@@ -116,7 +116,7 @@ def test_a_refused_film_names_nobody(log, api_for, client_for, somebody):
         pass
 
 
-@pytest.mark.parametrize("target", ["patients.views.patient_search", "patients.api.views.patient_search"])
+@pytest.mark.parametrize("target", ["patients.views.patient_search", "patients.api.views.patients_matching"])
 def test_a_fault_whose_words_name_a_patient_is_logged_without_them(log, client_for, api_for, monkeypatch, target):
     monkeypatch.setattr(target, failing)
     asked = (
