@@ -35,6 +35,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
 CELERY_WORKER_CONCURRENCY = env.PREPARE_CONCURRENCY
 CELERY_TASK_TIME_LIMIT = 60
 CELERY_TASK_SOFT_TIME_LIMIT = 45
-CELERY_WORKER_MAX_TASKS_PER_CHILD = 50
+# A child that decodes has an end. Both often reach it together, and nothing is prepared for a second or two.
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
 # Celery would close the connection to the database around each task; `diagnosis.worker` keeps it as Django does.
 CELERY_DB_REUSE_MAX = 1_000_000_000
