@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.db.models import QuerySet
 
 from diagnosis.models import Discordance, Finding, Radiograph, Study
 from diagnosis.selectors import referring_doctors
@@ -83,6 +82,14 @@ class PatientSearchForm(StyledForm):
     query = forms.CharField(required=False, max_length=200, label="Patient's name or number")
 
 
+def _clinics_offer(form: forms.Form, clinics: Sequence[Clinic]) -> None:
+    """Let a form choose among several clinics; of one there is nothing to choose."""
+    if len(clinics) > 1:
+        form.fields["clinic"].choices = [("", "All my clinics"), *((str(each.pk), each.name) for each in clinics)]
+    else:
+        del form.fields["clinic"]
+
+
 class WorklistForm(StyledForm):
     """Which unread studies to list. Its cleaned data are the filters of `worklist.worklist_page`."""
 
@@ -99,10 +106,7 @@ class WorklistForm(StyledForm):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.fields["label"].choices = [("", "Any or none"), *labels]
-        if len(clinics) > 1:
-            self.fields["clinic"].choices = [("", "All my clinics"), *((str(each.pk), each.name) for each in clinics)]
-        else:
-            del self.fields["clinic"]
+        _clinics_offer(self, clinics)
 
 
 class SavedViewForm(StyledForm):
@@ -118,19 +122,15 @@ class FilmListForm(StyledForm):
     progress = forms.ChoiceField(
         required=False, label="State", choices=[("", "All states"), *((key, word) for key, (_, word) in SIGNS.items())]
     )
-    clinic = forms.ModelChoiceField(queryset=Clinic.objects.none(), required=False, empty_label="All my clinics")
+    clinic = forms.TypedChoiceField(required=False, coerce=UUID, empty_value=None)
     word = forms.ChoiceField(required=False, label="A finding is", choices=[("", "Any"), *Finding.Word.choices])
     date_from = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
     date_to = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
     mine = forms.BooleanField(required=False, label="Only films I sent")
 
-    def __init__(self, *args: Any, clinics: QuerySet[Clinic], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, clinics: Sequence[Clinic], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["clinic"].queryset = clinics
-        if len(clinics) < 2:
-            del self.fields["clinic"]
-        else:  # read once, here
-            self.fields["clinic"].choices = [("", "All my clinics"), *((each.pk, each.name) for each in clinics)]
+        _clinics_offer(self, clinics)
 
 
 class SecondLookFilterForm(StyledForm):

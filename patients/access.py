@@ -120,6 +120,15 @@ def clinic_ids(user: User, action: Action | None = None, reach: Reach = Reach.CL
     return rights_of(user).clinics(action, reach)
 
 
+def clinics_known(user: User, action: Action) -> list[Clinic]:
+    """The clinics of `clinic_ids`, by name; no query beside those of the rights."""
+    rights = rights_of(user)
+    reached = set(rights.clinics(action))
+    held: list[Membership | BreakGlass] = [*rights.memberships, *rights.break_glass]
+    found = {each.clinic_id: each.clinic for each in held if each.clinic_id in reached}
+    return sorted(found.values(), key=lambda clinic: clinic.name)
+
+
 def _reach(membership: Membership, action: Action) -> Reach | None:
     """How far the membership lets its holder do `action`; None for not at all."""
     reach = MATRIX[action].get(membership.role)

@@ -31,7 +31,7 @@ from patients.consent_forms import ConsentForm
 from patients.consents import consents_read, permits
 from patients.errors import ApplicationError
 from patients.keyset import keyset_page
-from patients.models import Clinic, Patient, User
+from patients.models import Patient, User
 from patients.selectors import patient_read
 
 PAGE_SIZE = 30
@@ -42,8 +42,7 @@ STUDIES_SHOWN = 100
 @require_safe
 def film_list(request: HttpRequest) -> HttpResponse:
     """Films of the user's clinics, newest first, with what happens to each of them now."""
-    clinics = Clinic.objects.filter(id__in=access.clinic_ids(request.user, Action.STUDY_STATUS))
-    form = FilmListForm(request.GET, clinics=clinics)
+    form = FilmListForm(request.GET, clinics=access.clinics_known(request.user, Action.STUDY_STATUS))
     filters = form.cleaned_data if form.is_valid() else {}
     films = selectors.film_list(user=request.user, filters=filters).select_related("study__created_by")
     before = request.GET.get("before")
