@@ -5,7 +5,7 @@ SHELL := bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 # Processes that share the tests out; a few tests named in ARGS run in this one.
-JOBS ?= $(if $(ARGS),0,4)
+JOBS ?= $(if $(ARGS),0,3)
 VENV := .venv
 BIN := $(VENV)/bin
 # pip's output, reduced to one short line per package; its warnings are about this machine's pip, its errors are ours.
