@@ -50,7 +50,8 @@ def child_exit(server: Any, worker: Any) -> None:
 
 #: Each web process counts its requests in a file of its own here; `/metrics` adds them up.
 METRICS = env.VAR_DIR / "metrics"
-# What an earlier run counted is forgotten: Prometheus sees a restart.
+# What an earlier run counted is forgotten: Prometheus sees a restart. Once for a server, and here rather than in
+# `on_starting`: by then the application is loaded and its first file is open.
 shutil.rmtree(METRICS, ignore_errors=True)
 METRICS.mkdir(parents=True)
 raw_env = [f"PROMETHEUS_MULTIPROC_DIR={METRICS}"]

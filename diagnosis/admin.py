@@ -20,7 +20,7 @@ from django.utils.html import format_html
 
 import diagnosis.model_admin  # noqa: F401  registers the model versions
 from diagnosis.models import Finding, Job, Prediction, Radiograph, Report, Study, Worker
-from diagnosis.querysets import holds
+from diagnosis.querysets import holds, with_version
 from diagnosis.services.queue import job_cancel, job_retry
 from patients.admin import LinesInline, ReadOnlyAdmin
 from patients.audit import audit_record
@@ -108,7 +108,7 @@ class JobInline(LinesInline):
     fields = ("kind", "model_version", "state", "attempt", "error_code", "queued_at", "finished_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return super().get_queryset(request).select_related("model_version").defer("model_version__card")
+        return with_version(super().get_queryset(request))
 
 
 class PredictionInline(LinesInline):
@@ -116,13 +116,7 @@ class PredictionInline(LinesInline):
     fields = ("model_version", "engine", "urgency", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return (
-            super()
-            .get_queryset(request)
-            .visible_to(request.user)
-            .select_related("model_version")
-            .defer("model_version__card")
-        )
+        return with_version(super().get_queryset(request).visible_to(request.user))
 
 
 class FindingInline(LinesInline):
@@ -167,12 +161,7 @@ class JobAdmin(FlowAdmin):
     actions = ("retry", "cancel")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("radiograph__clinic", "model_version")
-            .defer("model_version__card")
-        )
+        return with_version(super().get_queryset(request).select_related("radiograph__clinic"))
 
     @admin.action(description="Try the failed or cancelled jobs again")
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
@@ -205,13 +194,7 @@ class PredictionAdmin(FlowAdmin):
     inlines = (FindingInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return (
-            super()
-            .get_queryset(request)
-            .visible_to(request.user)
-            .select_related("model_version")
-            .defer("model_version__card")
-        )
+        return with_version(super().get_queryset(request).visible_to(request.user))
 
     @admin.display(description="urgency", ordering="urgency")
     def how_urgent(self, prediction: Prediction) -> str:
@@ -230,13 +213,7 @@ class FindingAdmin(FlowAdmin):
     date_hierarchy = "prediction__created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Finding]:
-        return (
-            super()
-            .get_queryset(request)
-            .visible_to(request.user)
-            .select_related("prediction__model_version")
-            .defer("prediction__model_version__card")
-        )
+        return with_version(super().get_queryset(request).visible_to(request.user), "prediction__model_version")
 
     @admin.display(description="date", ordering="prediction__created_at")
     def date(self, finding: Finding) -> Any:

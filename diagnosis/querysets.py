@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import operator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db import models
@@ -97,6 +97,11 @@ _AFTER_SIGNATURE = {Reach.ASSIGNED_SIGNED, Reach.OWN_SIGNED}
 def holds(condition: Q) -> Case:
     """A condition as a column."""
     return Case(When(condition, then=Value(True)), default=Value(False))
+
+
+def with_version(rows: models.QuerySet, path: str = "model_version") -> Any:
+    """Each with its model version, without that one's card, which is long (180 KB) and would come with every row."""
+    return rows.select_related(path).defer(f"{path}__card")
 
 
 class StudyQuerySet(models.QuerySet):

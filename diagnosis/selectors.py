@@ -25,7 +25,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from diagnosis.models import Finding, Job, ModelVersion, Prediction, Radiograph, Report, Study
-from diagnosis.querysets import SIGNED, study_scope
+from diagnosis.querysets import SIGNED, study_scope, with_version
 from patients import access
 from patients.access import Action
 from patients.actor import SYSTEM, acting_as
@@ -70,9 +70,8 @@ def radiographs_read(user: User) -> QuerySet[Radiograph]:
 
 
 def _jobs(user: User) -> QuerySet[Job]:
-    """Oldest first, without the model's card, which is long."""
-    jobs = Job.objects.visible_to(user).select_related("model_version").defer("model_version__card")
-    return jobs.order_by("created_at", "id")
+    """Oldest first, with the model version that was asked."""
+    return with_version(Job.objects.visible_to(user)).order_by("created_at", "id")
 
 
 def studies_read(user: User) -> QuerySet[Study]:

@@ -16,9 +16,12 @@ _BY_URGENCY = (Study.Urgency.EMERGENCY, Study.Urgency.URGENT, Study.Urgency.ROUT
 
 def require_not_merged(study: Study) -> None:
     """Raise `study_merged` where the films of the study are of another one now. Held until the commit."""
-    rows = Study.objects.select_for_update(of=("self",), no_key=True)
-    if into := rows.values_list("merged_into", flat=True).get(pk=study.pk):
-        raise ApplicationError("study_merged", study=into)
+    _refuse_merged(Study.objects.select_for_update(of=("self",), no_key=True).get(pk=study.pk))
+
+
+def _refuse_merged(study: Study) -> None:
+    if study.merged_into_id:
+        raise ApplicationError("study_merged", study=study.merged_into_id)
 
 
 def require_mergeable(study: Study, into: Study) -> None:
@@ -28,7 +31,7 @@ def require_mergeable(study: Study, into: Study) -> None:
     `removal_asked` and, where it is asked whose films the other study's are, `move_waits`.
     """
     for each in (study, into):
-        require_not_merged(each)
+        _refuse_merged(each)
     if study == into:
         raise ApplicationError("merge_same_study")
     if study.patient_id != into.patient_id:

@@ -27,6 +27,7 @@ from structlog.contextvars import bound_contextvars
 
 from diagnosis.models import FilmExpiry, Job, Study, Tally
 from diagnosis.models.job import MAX_ATTEMPTS, states_before
+from diagnosis.querysets import with_version
 from diagnosis.services.consent import NOT_AGREED, ai_permitted
 from diagnosis.services.presence import tally_add
 from patients import access
@@ -80,8 +81,8 @@ def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UU
         started_at=Now(),
         finished_at=None,
     )
-    related = claimed.select_related("radiograph__study__patient", "radiograph__clinic", "model_version")
-    return list(related.defer("model_version__card").order_by("fence"))
+    related = claimed.select_related("radiograph__study__patient", "radiograph__clinic")
+    return list(with_version(related).order_by("fence"))
 
 
 def _lease() -> timedelta:

@@ -18,6 +18,7 @@ from django.utils import timezone
 import diagnosis.errors  # noqa: F401  joins the refusals to the table
 from diagnosis import triage
 from diagnosis.models import ModelVersion, Prediction, Radiograph, Reading, Study
+from diagnosis.querysets import with_version
 from patients import access
 from patients.access import Action
 from patients.audit import audit_record
@@ -91,8 +92,8 @@ def readings_replace(*, at_most: int = 100) -> None:
 def _place(reading: Reading) -> None:
     """Of a locked row. Two films answered at once come here one after the other, and the second sees both answers."""
     films = Radiograph.objects.filter(study=reading.study_id)
-    predictions = Prediction.objects.filter(radiograph__in=films, shadow=False).select_related("model_version")
-    predictions = predictions.defer("model_version__card").prefetch_related("findings")
+    predictions = with_version(Prediction.objects.filter(radiograph__in=films, shadow=False))
+    predictions = predictions.prefetch_related("findings")
     by_film: dict[object, list[Prediction]] = {film: [] for film in films.values_list("pk", flat=True)}
     for prediction in predictions.order_by("-created_at", "-id"):
         by_film[prediction.radiograph_id].append(prediction)

@@ -18,15 +18,6 @@ from tests import factories
 
 
 @pytest.fixture
-def reader(user_for):
-    """A radiologist with a name, who has looked at the patient."""
-    user = user_for("radiologist")
-    type(user).objects.filter(pk=user.pk).update(first_name="Meera", last_name="Nair")
-    user.refresh_from_db()
-    return user
-
-
-@pytest.fixture
 def read(reader, patient, clinic):
     return audit_record(user=reader, verb="read", target=patient, clinic=clinic, patient=patient)
 
