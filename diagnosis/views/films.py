@@ -129,7 +129,7 @@ def patient_page(request: HttpRequest, patient: Patient, consent_form: ConsentFo
     if consent_form is None and access.can_at(request.user, Action.CONSENT_RECORD, patient.clinic):
         consent_form = ConsentForm(today=patient.clinic.today)
     standings, decisions = consents_read(user=request.user, patient=patient)
-    studies = list(selectors.studies_read(request.user).filter(patient=patient, merged_into=None)[: STUDIES_SHOWN + 1])
+    studies = list(selectors.patient_studies_read(request.user, patient)[: STUDIES_SHOWN + 1])
     more = len(studies) > STUDIES_SHOWN
     studies = studies[:STUDIES_SHOWN]
     films_judge(film for study in studies for film in study.films)

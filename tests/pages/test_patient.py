@@ -62,7 +62,7 @@ def test_edit_and_send_are_offered_to_who_may(client_for, patient):
 
 
 @pytest.mark.parametrize("studies", [1, 30])
-def test_page_costs_fifteen_queries_however_many_studies(client_for, patient, count_queries, studies):
+def test_page_costs_fourteen_queries_however_many_studies(client_for, patient, count_queries, studies):
     client = client_for("radiologist")
     reader = factories.user_make("radiologist", patient.clinic)
     for number in range(studies):
@@ -72,7 +72,7 @@ def test_page_costs_fifteen_queries_however_many_studies(client_for, patient, co
     factories.job_make(factories.radiograph_make(factories.study_make(patient)))
     # session, user, memberships, emergencies; patient, numbers, audit; studies, films, jobs, results, findings;
     # consents; the menu's open alerts
-    assert count_queries(lambda: page_of(client, patient)) == 15
+    assert count_queries(lambda: page_of(client, patient)) == 14
 
 
 def test_page_says_when_it_shows_the_newest_studies_only(client_for, patient, monkeypatch):
