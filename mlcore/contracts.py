@@ -1,17 +1,21 @@
 """The boundary of the model side: frozen values and errors that enter and leave `mlcore`.
 
-May import: the standard library and NumPy only. Every other module of `mlcore` imports this one;
-`diagnosis` turns these values into rows.
+May import: the standard library and NumPy; Pillow where a film is asked for as a picture. Every other module of
+`mlcore` imports this one; `diagnosis` turns these values into rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ImageArray = npt.NDArray[np.float32]
 
@@ -168,7 +172,7 @@ class StoredFilm:
     spacing: Spacing | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DecodedImage:
     """A film as light intensities: `pixels` is float32 (height, width) in [0, 1], bone bright. `stored`, where it was
     decoded from a file, holds the values that these were made of."""
@@ -176,6 +180,13 @@ class DecodedImage:
     pixels: ImageArray
     facts: HeaderFacts
     stored: StoredFilm | None = None
+
+    @cached_property
+    def picture(self) -> Image.Image:
+        """`pixels` for Pillow, which copies them: once for all who resize."""
+        from PIL import Image
+
+        return Image.fromarray(np.ascontiguousarray(self.pixels, dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)

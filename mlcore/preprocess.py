@@ -46,11 +46,12 @@ class PreprocessingSpec:
         return {"id": self.id, **asdict(self), "size": list(self.size)}
 
 
-def squash(pixels: ImageArray, size: tuple[int, int]) -> ImageArray:
+def squash(film: ImageArray | Image.Image, size: tuple[int, int]) -> ImageArray:
     """Resize to `size` with a filter as wide as the step down, so that large films are averaged, not sampled."""
     rows, columns = size
-    picture = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
-    return np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR), dtype=np.float32)
+    if not isinstance(film, Image.Image):
+        film = Image.fromarray(np.ascontiguousarray(film, dtype=np.float32))
+    return np.asarray(film.resize((columns, rows), Image.Resampling.BILINEAR), dtype=np.float32)
 
 
 def standardise(squashed: ImageArray, spec: PreprocessingSpec) -> ImageArray:
@@ -66,7 +67,7 @@ def standardise(squashed: ImageArray, spec: PreprocessingSpec) -> ImageArray:
 
 def model_input(image: DecodedImage, spec: PreprocessingSpec, image_sha256: str) -> ModelInput:
     """The input of one film. `image_sha256` is the hash of the original bytes and travels with the array."""
-    return ModelInput(standardise(squash(image.pixels, spec.size), spec), image_sha256, spec.id)
+    return ModelInput(standardise(squash(image.picture, spec.size), spec), image_sha256, spec.id)
 
 
 def write_model_input(target: Path | str | IO[bytes], value: ModelInput) -> None:

@@ -69,9 +69,8 @@ def gate() -> Gate:
 
 def assess(image: DecodedImage) -> QualityReport:
     """Judge one film. Rejects only when sure, warns otherwise; the same pixels always get the same answer."""
-    picture = _picture(image.pixels)
-    inner = _within_border(_shrunk(picture, _REDUCED))
-    score = round(_score(_shrunk(picture, _SCORED)), 4)
+    inner = _within_border(_shrunk(image.picture, _REDUCED))
+    score = round(_score(_shrunk(image.picture, _SCORED)), 4)
     exposure = _exposure(inner)
     if exposure and exposure[0].code == "quality_exposure":
         return QualityReport("rejected", exposure, score)
