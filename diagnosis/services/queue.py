@@ -20,7 +20,7 @@ from uuid import UUID
 from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import BigIntegerField, F, Func, QuerySet, Value
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from kombu.pools import producers
 from structlog.contextvars import bound_contextvars
@@ -52,37 +52,42 @@ class StaleFenceError(Exception):
 
 # --- claim
 
+_JOBS = Job._meta.db_table
+
+# One statement: the most urgent job, and what may share its batch. Who looks at the same time takes others.
+_CLAIM = f"""
+WITH first AS MATERIALIZED (
+  SELECT id, model_version_id, shadow, solo FROM {_JOBS}
+  WHERE kind = %(kind)s AND state = 'queued' AND NOT coalesce(model_version_id = ANY(%(skipped)s::uuid[]), false)
+  ORDER BY priority, queued_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+), others AS MATERIALIZED (
+  SELECT job.id FROM {_JOBS} job, first
+  WHERE job.kind = %(kind)s AND job.state = 'queued' AND job.id <> first.id AND NOT job.solo AND NOT first.solo
+    AND job.model_version_id = first.model_version_id AND job.shadow = first.shadow
+  ORDER BY job.priority, job.queued_at, job.id LIMIT %(others)s FOR UPDATE OF job SKIP LOCKED
+), batch AS (SELECT id FROM first UNION ALL SELECT id FROM others)
+UPDATE {_JOBS} SET
+  state = 'running', attempt = attempt + 1, solo = solo OR (SELECT count(*) FROM batch) = 1,
+  fence = nextval('diagnosis_job_fence'), lease_until = statement_timestamp() + %(lease)s, worker = %(worker)s,
+  started_at = statement_timestamp(), finished_at = NULL
+WHERE id IN (SELECT id FROM batch)
+RETURNING id
+"""  # noqa: S608  the table's own name
+
 
 @transaction.atomic
 def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UUID] = ()) -> list[Job]:
     """Take up to `limit` waiting jobs, most urgent first, all for one model version and all on trial or none: running,
     one attempt counted, each with a lease and a fence of its own. A job that must run alone comes alone; so does one
-    that happens to."""
-    waiting = (
-        Job.objects.select_for_update(skip_locked=True)
-        .filter(kind=kind, state=Job.State.QUEUED)
-        .exclude(model_version__in=skip_models)
-        .order_by("priority", "queued_at", "id")
-    )
-    first = waiting.first()
-    if first is None:
+    that happens to. Each says by `ai_permitted` whether the patient agrees now that a model reads the film."""
+    asked = {"kind": kind, "others": limit - 1, "worker": worker[:128], "lease": _lease(), "skipped": [*skip_models]}
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, asked)
+        claimed = [job_id for (job_id,) in cursor.fetchall()]
+    if not claimed:
         return []
-    batch = [first]
-    if limit > 1 and not first.solo:
-        batch = list(waiting.filter(model_version=first.model_version_id, shadow=first.shadow, solo=False)[:limit])
-    claimed = Job.objects.filter(pk__in=[job.pk for job in batch])
-    claimed.update(
-        state=Job.State.RUNNING,
-        attempt=F("attempt") + 1,
-        solo=first.solo or len(batch) == 1,
-        fence=Func(Value("diagnosis_job_fence"), function="nextval", output_field=BigIntegerField()),
-        lease_until=Now() + _lease(),
-        worker=worker[:128],
-        started_at=Now(),
-        finished_at=None,
-    )
-    related = claimed.select_related("radiograph__study__patient", "radiograph__clinic")
-    return list(with_version(related).order_by("fence"))
+    jobs = Job.objects.filter(pk__in=claimed).select_related("radiograph__study__patient", "radiograph__clinic")
+    return list(with_version(jobs).order_by("fence"))
 
 
 def _lease() -> timedelta:
