@@ -6,7 +6,7 @@ Per token or person, per address for visitors; uploads and searches have limits 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -35,25 +35,28 @@ OWN_LIMITS = {
     ("POST", "api:patient-matches"): "search",
 }
 
-# A window begins with its first request. One row is locked for the time of one statement.
+# A window begins with its first request. Rows are locked for the time of one statement, always in the same order.
 _COUNT = f"""
-INSERT INTO {RequestCount._meta.db_table} AS seen (key, began_at, count) VALUES (%(key)s, clock_timestamp(), 1)
+INSERT INTO {RequestCount._meta.db_table} AS seen (key, began_at, count)
+SELECT key, clock_timestamp(), 1 FROM unnest(%(keys)s) AS key
 ON CONFLICT (key) DO UPDATE SET
   began_at = CASE WHEN seen.began_at > clock_timestamp() - %(window)s * interval '1 second'
                   THEN seen.began_at ELSE clock_timestamp() END,
   count    = CASE WHEN seen.began_at > clock_timestamp() - %(window)s * interval '1 second'
                   THEN seen.count + 1 ELSE 1 END
-RETURNING count, ceil(extract(epoch FROM began_at - clock_timestamp()) + %(window)s)::int
+RETURNING split_part(key, ':', 1), count, ceil(extract(epoch FROM began_at - clock_timestamp()) + %(window)s)::int
 """  # noqa: S608  the table's own name
 
 
-def request_count(limit: str, who: object) -> None:
-    """Count one request; raise `rate_limited` (429, with the seconds to wait) when there were too many."""
+def request_count(counted: Mapping[str, object]) -> None:
+    """Count one request of somebody against each limit, `{limit: who}`; raise `rate_limited` (429, with the seconds to
+    wait) when there were too many for one of them."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, {"key": f"{limit}:{who}", "window": WINDOW})
-        count, seconds = cursor.fetchone()
-    if count > settings.RATE_LIMITS[limit]:
-        raise ApplicationError("rate_limited", seconds=max(1, seconds))
+        cursor.execute(_COUNT, {"keys": [f"{limit}:{who}" for limit, who in counted.items()], "window": WINDOW})
+        found = cursor.fetchall()
+    waits = [seconds for limit, count, seconds in found if count > settings.RATE_LIMITS[limit]]
+    if waits:
+        raise ApplicationError("rate_limited", seconds=max(1, *waits))
 
 
 @transaction.atomic
@@ -67,7 +70,7 @@ def request_counts_forget(*, at_most: int = 1000) -> int:
 
 def visitor_count(request: HttpRequest | Request) -> None:
     """Count a request of somebody who is not, or not validly, signed in."""
-    request_count("visitor", request.META.get("REMOTE_ADDR", ""))
+    request_count({"visitor": request.META.get("REMOTE_ADDR", "")})
 
 
 def _own_limit(request: HttpRequest) -> str | None:
@@ -79,9 +82,8 @@ class ApiLimits(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         kind, who = ("token", request.auth.pk[:32]) if request.auth else ("person", request.user.pk)
-        request_count(kind, who)
-        if own := _own_limit(request._request):
-            request_count(own, f"{kind}:{who}")
+        own = _own_limit(request._request)
+        request_count({kind: who} | ({own: f"{kind}:{who}"} if own else {}))
         return True
 
 
@@ -99,7 +101,7 @@ class PageLimitsMiddleware:
         if own is None or request.path.startswith("/api/") or not request.user.is_authenticated:
             return None
         try:
-            request_count(own, f"person:{request.user.pk}")
+            request_count({own: f"person:{request.user.pk}"})
         except ApplicationError as error:
             return problems.error_page(request, error)
         return None

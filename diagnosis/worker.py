@@ -149,8 +149,8 @@ def on_child(**kwargs: Any) -> None:
 
 
 def _keep_memory() -> None:
-    """A film's buffers stay in the child for the next film. glibc gives them back to the kernel after each, and fetching
-    them again, page by page, was a quarter of what a film costs here. Other C libraries have no such knob."""
+    """A film's buffers stay in the child for the next film. glibc gives them back to the kernel after each, and to
+    fetch them again, page by page, was a quarter of what a film costs here. Other C libraries have no such knob."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, CHILD_KEEPS_BYTES)

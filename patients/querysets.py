@@ -60,6 +60,7 @@ class PatientQuerySet(models.QuerySet):
         return of_clinics + _patient_parts(user)
 
 
+@functools.cache  # every query takes its own copy
 def consent_permits(purpose: str, patient: str = "", *, unless_denied: bool = False) -> Exact:
     """Condition on rows (`patient` is the lookup path to the patient, empty for the patient itself): may data be used
     for this purpose of `Consent.Purpose`? The newest decision says so; without one the clinic's rule, which never

@@ -108,7 +108,7 @@ def test_a_limit_holds_when_many_ask_at_once(limits):
 
     def ask() -> bool:
         try:
-            request_count("token", "one")
+            request_count({"token": "one"})
         except ApplicationError:
             return False
         return True

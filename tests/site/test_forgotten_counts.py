@@ -21,7 +21,7 @@ def count_made(key: str, **ago: float) -> None:
 def test_a_sweep_forgets_who_asked_an_hour_ago_and_no_one_else():
     count_made("visitor:10.0.0.1", minutes=61)
     count_made("visitor:10.0.0.2", minutes=59)
-    request_count("person", 1)
+    request_count({"person": 1})
     sweep()
     assert set(RequestCount.objects.values_list("key", flat=True)) == {"visitor:10.0.0.2", "person:1"}
 
@@ -35,5 +35,5 @@ def test_a_sweep_forgets_a_bounded_number():
 def test_who_comes_back_is_counted_anew():
     count_made("person:1", days=1)
     request_counts_forget()
-    request_count("person", 1)
+    request_count({"person": 1})
     assert RequestCount.objects.get().count == 1
