@@ -9,6 +9,9 @@ committed Job(infer) hands over to `diagnosis.services.infer`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -94,21 +97,20 @@ def _prepare(job: Job) -> _Prepared:
             raise
         prepared.code, prepared.message = refusal.code, refusal.message
         return prepared
-    with prepared.timings.step("quality"):
-        quality = assess(image)
-    prepared.quality = asdict(quality)
-    prepared.warnings = [*image.facts.warnings]
-    if quality.verdict == "rejected":
-        prepared.code, prepared.message = quality.reasons[0].code, quality.reasons[0].message
-        _display_write(image, sha256, prepared)
-        return prepared
-    prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
-    if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
-        with prepared.timings.step("preprocess"):
-            recipe = _recipe(job.model_version)
-            storage.input_write(model_input(image, recipe, sha256))
-        prepared.shadows = _shadows_prepare(image, sha256, written=recipe.id)
-    _display_write(image, sha256, prepared)
+    with _meanwhile(lambda: _display_write(image, sha256, prepared)):
+        with prepared.timings.step("quality"):
+            quality = assess(image)
+        prepared.quality = asdict(quality)
+        prepared.warnings = [*image.facts.warnings]
+        if quality.verdict == "rejected":
+            prepared.code, prepared.message = quality.reasons[0].code, quality.reasons[0].message
+            return prepared
+        prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
+        if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
+            with prepared.timings.step("preprocess"):
+                recipe = _recipe(job.model_version)
+                storage.input_write(model_input(image, recipe, sha256))
+            prepared.shadows = _shadows_prepare(image, sha256, written=recipe.id)
     if image.stored is not None:
         with prepared.timings.step("reading"):
             if holds_every_sample(image):
@@ -119,6 +121,15 @@ def _prepare(job: Job) -> _Prepared:
     return prepared
 
 
+@contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """`work` on another core while the block runs, done when it ends. A film that comes alone waits less by it."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        working = beside.submit(work)
+        yield
+        working.result()
+
+
 @lru_cache(maxsize=8)
 def _recipe(model: ModelVersion) -> PreprocessingSpec:
     """Read once in a process: a version stands for one recipe for good, and its card is long."""
@@ -126,8 +137,8 @@ def _recipe(model: ModelVersion) -> PreprocessingSpec:
 
 
 def _display_write(image: DecodedImage, sha256: str, prepared: _Prepared) -> None:
-    """After gate and model input: the deflate leaves the processor's wide registers in a state in which Pillow's
-    resizing, which both do, takes two to four times as long."""
+    """In a thread of its own: the deflate leaves the processor's wide registers in a state in which Pillow's resizing,
+    which gate and model input do, takes two to four times as long."""
     with prepared.timings.step("display"):
         prepared.display_key = storage.display_write(sha256, display_png(image))
 

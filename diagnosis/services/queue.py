@@ -80,7 +80,8 @@ def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UU
     """Take up to `limit` waiting jobs, most urgent first, all for one model version and all on trial or none: running,
     one attempt counted, each with a lease and a fence of its own. A job that must run alone comes alone; so does one
     that happens to. Each says by `ai_permitted` whether the patient agrees now that a model reads the film."""
-    asked = {"kind": kind, "others": limit - 1, "worker": worker[:128], "lease": _lease(), "skipped": [*skip_models]}
+    asked: dict[str, Any] = {"kind": kind, "others": limit - 1, "skipped": [*skip_models]}
+    asked |= {"worker": worker[:128], "lease": _lease()}
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, asked)
         claimed = [job_id for (job_id,) in cursor.fetchall()]
