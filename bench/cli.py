@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--studies", type=_size, nargs="+", metavar="N", help="sizes of the database for lists, ascending"
     )
     made.add_argument("--networks", nargs="+", metavar="NAME", default=[],
-        help=f"networks for engines: any of {', '.join(NETWORKS)}")  # fmt: skip
+        help=f"networks for engines and site: any of {', '.join(NETWORKS)}")  # fmt: skip
     made.add_argument(
         "--out", type=Path, default=ROOT / "var" / "bench", metavar="DIR",
         help="where bench.json and bench.html go (default: var/bench)",

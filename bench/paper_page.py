@@ -1,13 +1,16 @@
 """The page of the paper in its least form: decode, resize, `model.predict` and answer, all in the request.
 
 One process answers one film at a time (`gunicorn --workers 1 bench.paper_page:application`); there is no sign-in, no
-database and no queue, nothing is checked and nothing is kept. May import: Django, NumPy, Pillow, Keras, `mlcore`.
+database and no queue, nothing is checked and nothing is kept. May import: Django, NumPy, Pillow, Keras,
+`bench.site_model`, `mlcore`.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from django.conf import settings
@@ -20,13 +23,13 @@ settings.configure(
     ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY=secrets.token_hex(), MIDDLEWARE=[], LOGGING_CONFIG=None
 )
 
+from bench.site_model import FOLDER  # noqa: E402
 from mlcore.backbones import build_served  # noqa: E402
 from mlcore.card import WEIGHTS_FILE, load_card  # noqa: E402
-from mlcore.registry import bundled_folder  # noqa: E402
 
-CARD = load_card(bundled_folder())
+CARD = load_card(Path(os.environ[FOLDER]))
 MODEL = build_served(CARD.architecture)
-MODEL.load_weights(bundled_folder() / WEIGHTS_FILE)
+MODEL.load_weights(Path(os.environ[FOLDER]) / WEIGHTS_FILE)
 SIZE = CARD.preprocessing.size
 MODEL.predict(np.zeros((1, *SIZE, 1), np.float32), verbose=0)
 

@@ -16,14 +16,14 @@ from typing import Any
 
 from bench.found import Found, reason
 
-#: Those that `engines` knows: the one that ships, and two of ChestX-ray14's papers.
+#: Those that `engines` and `site` know: the one that ships, and two of ChestX-ray14's papers.
 NETWORKS = ("default", "densenet121", "densenet169")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """`quick`: fewer networks, films and rounds. `studies`: sizes of the database for `lists`. `networks`: those of
-    `engines`; none named: all, or the default one where it is to be quick."""
+    `engines` and `site`; none named: what each finds worth it, or the default one where it is to be quick."""
 
     quick: bool = False
     studies: Sequence[int] = (1_000, 100_000, 1_000_000)

@@ -78,36 +78,37 @@ def burst(
 
 
 class Results:
-    """Looks into the database for what the site has stored."""
+    """Looks into the database for what the site has stored: by index and for what is missing only, for looking must not
+    cost what is measured."""
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
         self.seen: dict[str, float] = {}
 
-    def look(self) -> None:
-        self._cursor.execute("SELECT radiograph_id::text FROM diagnosis_prediction")
-        now = time.perf_counter()
-        for (film_id,) in self._cursor.fetchall():
-            self.seen.setdefault(film_id, now)
-
     def wait(self, films: Collection[str], pause: float) -> None:
         """Return when each film has its prediction. Raises CannotRun when one ends without, or takes too long."""
         until = time.perf_counter() + _LONGEST
-        while not self.seen.keys() >= set(films):
+        while missing := [film_id for film_id in films if film_id not in self.seen]:
             if time.perf_counter() > until:
                 raise CannotRun(f"a film had no prediction after {_LONGEST} s")
-            self.look()
-            self._refused(films)
+            self._look(missing)
             time.sleep(pause)
 
-    def _refused(self, films: Collection[str]) -> None:
-        self._cursor.execute(
-            "SELECT code FROM diagnosis_radiograph WHERE state = 'rejected' AND id::text = ANY(%s) UNION ALL "
-            "SELECT error_code FROM diagnosis_job WHERE state = 'failed' AND radiograph_id::text = ANY(%s)",
-            (list(films), list(films)),
-        )
-        if row := self._cursor.fetchone():
-            raise CannotRun(f"the site did not read a film: {row[0]}")
+    def _look(self, films: list[str]) -> None:
+        self._cursor.execute(_ENDED, {"films": films})
+        now = time.perf_counter()
+        for film_id, refused in self._cursor.fetchall():
+            if refused:
+                raise CannotRun(f"the site did not read a film: {refused}")
+            self.seen[film_id] = now
+
+
+_ENDED = """
+SELECT radiograph_id::text, '' FROM diagnosis_prediction WHERE radiograph_id = ANY(%(films)s::uuid[]) UNION ALL
+SELECT id::text, code FROM diagnosis_radiograph WHERE state = 'rejected' AND id = ANY(%(films)s::uuid[]) UNION ALL
+SELECT radiograph_id::text, error_code FROM diagnosis_job
+WHERE state = 'failed' AND radiograph_id = ANY(%(films)s::uuid[])
+"""
 
 
 def _post(

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -23,6 +24,7 @@ from bench.found import CannotRun, Found, median, significant, spread
 from bench.kept import Kept
 from bench.processes import computed
 from bench.sending import CLIENTS, Application, Page, Results, burst, patient_make
+from bench.site_model import FOLDER, SHIPPED, folder_of
 from tests.site.running import ROOT, free_port
 
 SITE, PAPER, ALONE = "the site", "synchronous page", "decode and engine alone"
@@ -53,36 +55,50 @@ class Seen:
 
 
 def measure(options: Any) -> Found:
-    """Needs a free port or two and three copies of the network in memory."""
+    """The model that ships, then the paper's network, or those that are named. Needs a free port or two and three
+    copies of the network in memory."""
     singles, rounds, load = (6, 2, 12) if options.quick else (25, 4, 40)
+    chosen = options.networks or (SHIPPED, "densenet169")[: 1 if options.quick else None]
     drawn, words = pictures()
     films = Encoded(drawn)
+    found = Found(text=_text(f"{words}, JPEG of {films.megabytes:.1f} MB", singles, rounds, load))
+    with tqdm(total=len(chosen) * (3 * (singles + rounds) + 1), desc="site", unit="turn") as bar:
+        for network in chosen:
+            seen, engine = _seen(network, films, [1] * singles + [load] * rounds, bar)
+            _report(found, network, engine, seen)
+    return found
+
+
+def _seen(network: str, films: Encoded, counts: Sequence[int], bar: Any) -> tuple[dict[str, Seen], str]:
+    """Site, page and bare functions with the same model, in turn on the next films; and what they compute with."""
     seen = {SITE: Seen(), PAPER: Seen(), ALONE: Seen()}
-    with (
-        tqdm(total=3 * (singles + rounds) + 1, desc="site", unit="turn") as bar,
-        running.own_folder() as folder,
-        running.started(folder) as site,
-        paper_page() as page,
-        Kept(alone) as bare,
-    ):
+    bar.set_postfix_str(f"{network}: starting")
+    with ExitStack() as stack:
+        folder = stack.enter_context(running.own_folder())
+        model = folder_of(network, folder / "model")
+        environment = {FOLDER: str(model)}
+        site = stack.enter_context(running.started(folder, MODEL_APPROVALS="1"))
+        page = stack.enter_context(paper_page(environment))
+        bare = stack.enter_context(Kept(alone, environment=environment))
         application, engine = _ready(site, bare)
+        if network != SHIPPED:
+            site.manage("model", "add", str(model), "--activate").check_returncode()
         bar.update()
-        with running.database(site) as cursor:
-            results = Results(cursor)
-            ways: dict[str, Callable[[Sequence[bytes]], Any]] = {
-                SITE: lambda batch: _site(site, application, results, batch, seen[SITE]),
-                PAPER: lambda batch: _page(page, batch, seen[PAPER]),
-                ALONE: lambda batch: _alone(bare, batch, seen[ALONE]),
-            }
-            for way in ways.values():  # what is first slow is not measured
-                way(films.take(1))
-            seen.update((name, Seen()) for name in ways)
-            for count in [1] * singles + [load] * rounds:
-                for name, way in ways.items():
-                    bar.set_postfix_str(f"{name}, {count} films" if count > 1 else name)
-                    way(films.take(count))
-                    bar.update()
-    return _found(seen, engine, f"{words}, JPEG of {films.megabytes:.1f} MB", singles, rounds, load)
+        results = Results(stack.enter_context(running.database(site)))
+        ways: dict[str, Callable[[Sequence[bytes]], Any]] = {
+            SITE: lambda batch: _site(site, application, results, batch, seen[SITE]),
+            PAPER: lambda batch: _page(page, batch, seen[PAPER]),
+            ALONE: lambda batch: _alone(bare, batch, seen[ALONE]),
+        }
+        for way in ways.values():  # what is first slow is not measured
+            way(films.take(1))
+        seen.update((name, Seen()) for name in ways)
+        for count in counts:
+            for name, way in ways.items():
+                bar.set_postfix_str(f"{network}: {name}{f', {count} films' if count > 1 else ''}")
+                way(films.take(count))
+                bar.update()
+    return seen, engine
 
 
 def _ready(site: Any, bare: Kept) -> tuple[Application, str]:
@@ -138,10 +154,10 @@ def alone() -> Callable[[Any], Any]:
 
     from mlcore.card import load_card
     from mlcore.pipeline import prepare
-    from mlcore.registry import bundled_folder, load_predictor
+    from mlcore.registry import load_predictor
 
-    card = load_card(bundled_folder())
-    predictor = load_predictor(bundled_folder(), expected_sha256=card.sha256)
+    card = load_card(Path(os.environ[FOLDER]))
+    predictor = load_predictor(Path(os.environ[FOLDER]), expected_sha256=card.sha256)
 
     def call(films: Any) -> Any:
         if films == "engine":
@@ -156,14 +172,14 @@ def alone() -> Callable[[Any], Any]:
 
 
 @contextmanager
-def paper_page() -> Iterator[Page]:
+def paper_page(environment: Mapping[str, str]) -> Iterator[Page]:
     """gunicorn with one worker, as the paper's page is served."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--workers", "1", "--timeout", "300", "--bind", f"127.0.0.1:{port}"]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     process = subprocess.Popen(
         [*command, "--log-level", "error", "--no-control-socket", "bench.paper_page:application"],
-        cwd=ROOT, env={**os.environ, **quiet}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        cwd=ROOT, env={**os.environ, **quiet, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         _until_it_answers(port, process)
@@ -190,38 +206,41 @@ def _until_it_answers(port: int, process: subprocess.Popen[bytes]) -> None:
     raise CannotRun("the synchronous page did not start")
 
 
-def _found(seen: dict[str, Seen], engine: str, words: str, singles: int, rounds: int, load: int) -> Found:
-    found = Found(text=_text(engine, words, singles, rounds, load))
+def _report(found: Found, network: str, engine: str, seen: dict[str, Seen]) -> None:
     rates = {name: median(each.rates) for name, each in seen.items()}
     idle = {name: median(each.idle) for name, each in seen.items()}
-    found.compare(f"films per second, {SITE} : {PAPER}", rates[SITE], rates[PAPER])
-    found.compare(f"films per second, {SITE} : {ALONE}", rates[SITE], rates[ALONE])
-    found.compare(f"time of one film, idle, {SITE} : {PAPER}", idle[SITE], idle[PAPER])
-    found.compare(f"time of one film, idle, {SITE} : {ALONE}", idle[SITE], idle[ALONE])
-    found.compare(f"processor time of a film, {SITE} : {ALONE}", median(seen[SITE].whole), median(seen[ALONE].whole))
+    for against in (PAPER, ALONE):
+        found.compare(f"{network}: films per second, {SITE} : {against}", rates[SITE], rates[against])
+    for against in (PAPER, ALONE):
+        found.compare(f"{network}: time of one film, idle, {SITE} : {against}", idle[SITE], idle[against])
+    whole = median(seen[SITE].whole), median(seen[ALONE].whole)
+    found.compare(f"{network}: processor time of a film, {SITE} : {ALONE}", *whole)
     columns = ("", "films/s", "idle p50", "idle p95", "load p50", "load p95", "answered p50")
-    caption = "Milliseconds. Idle: one film at a time. Load: several clients. Answered: the site has the film safe."
+    caption = (
+        f"{network}, {engine}. Milliseconds. Idle: one film at a time. Load: several clients. Answered: it is safe."
+    )
     found.table(caption, columns, _rows(seen))
     taken = [*seen[SITE].computed.items(), (f"{SITE}, together", seen[SITE].whole), *seen[ALONE].computed.items()]
     rows = [[name, significant(1000 * (median(each) or 0))] for name, each in taken]
-    found.table("Processor time of one film under load, milliseconds, children included.", ("process", "ms"), rows)
+    caption = f"{network}: processor time of one film under load, milliseconds, children included."
+    found.table(caption, ("process", "ms"), rows)
     there = {name: significant(rate) or 0 for name, rate in rates.items()}
-    found.plots.append(plots.bars("Films per second under load", "films/s", there, PAPER))
+    found.plots.append(plots.bars(f"{network}: films per second under load", "films/s", there, PAPER))
     there = {name: significant(1000 * (seconds or 0)) or 0 for name, seconds in idle.items()}
-    found.plots.append(plots.bars("One film with nothing else to do, median", "ms", there, PAPER))
-    found.raw = {
+    found.plots.append(plots.bars(f"{network}: one film with nothing else to do, median", "ms", there, PAPER))
+    found.raw[network] = {
         name: {"idle_s": each.idle, "loaded_s": each.loaded, "films_per_s": each.rates, "computed_s": each.computed}
         for name, each in seen.items()
     }
-    return found
 
 
-def _text(engine: str, words: str, singles: int, rounds: int, load: int) -> list[str]:
+def _text(words: str, singles: int, rounds: int, load: int) -> list[str]:
     return [
-        f"Films: {words}. Network: the default one. The site and “{ALONE}” compute with {engine}, the synchronous page "
+        f"Films: {words}. Networks: “{SHIPPED}” is the model that ships; the others have made-up weights under its "
+        f"recipe. The site and “{ALONE}” compute with the engine that the site chooses, the synchronous page "
         "calls Keras model.predict in one gunicorn worker.",
-        f"One at a time: {singles} films, each waited for, from the first byte sent to the result. The site's is there "
-        "when its prediction is stored, the page's when it has answered. Under load: "
+        f"One at a time: {singles} films, each waited for, from the first byte sent to the result. The site's is "
+        "there when its prediction is stored, the page's when it has answered. Under load: "
         f"{rounds} rounds of {load} films from {CLIENTS} clients at once. “{ALONE}” is one process: decode, quality "
         f"gate and preprocessing film by film, then the network on up to {_BATCH} at once. All three took turns.",
         "What the site does more than the page: sign-in, the film safe on disk, a quality gate, pictures for people "

@@ -70,14 +70,14 @@ def export(
         raise TrainingError("There are no validation films, so that nothing can be measured and no form may speak.")
     said = outputs(val, keras)
     network = convert(keras)
-    hashes = {"float": _save(network, folder, "float")}
+    hashes = {"float": form_save(network, folder, "float")}
     calibration = inputs_of(
         thin([film for film in held if film.split == "train"], CALIBRATION_FILMS), card.preprocessing
     )
-    hashes["int8"] = _save(_quantized(network, calibration), folder, "int8")
+    hashes["int8"] = form_save(_quantized(network, calibration), folder, "int8")
     found = [_artefact(folder, card, precision, hashes, said, val, task, replicates) for precision in PRECISIONS]
     if with_care and (int8 := found[0]) and not int8.passes:
-        hashes["int8"] = _save(_quantized_with_care(network, calibration, said, card), folder, "int8")
+        hashes["int8"] = form_save(_quantized_with_care(network, calibration, said, card), folder, "int8")
         found[0] = _artefact(folder, card, "int8", hashes, said, val, task, replicates)
     found.append(_mixed(folder, card, said, val, task, replicates))
     card = replace(card, artefacts=tuple(artefact for artefact in found if artefact is not None))
@@ -129,8 +129,8 @@ def _halve(network: Any) -> None:
             target.replace_source_output(wide.output(0))
 
 
-def _save(network: Any, folder: Path, name: str) -> tuple[str, str]:
-    """Write the network; the hashes of its two files."""
+def form_save(network: Any, folder: Path, name: str) -> tuple[str, str]:
+    """Write a converted network into a model folder; the hashes of its two files."""
     import openvino
 
     (folder / FOLDER).mkdir(exist_ok=True)
