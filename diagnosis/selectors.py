@@ -21,6 +21,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Value,
+    prefetch_related_objects,
 )
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -95,10 +96,15 @@ def studies_read(user: User) -> QuerySet[Study]:
     return _studies(user, radiographs_read(user))
 
 
-def studies_sent(user: User) -> QuerySet[Study]:
-    """As `studies_read`, of each film its jobs and nothing else, as an upload is answered: three queries in all."""
+def study_sent(user: User, film: Radiograph, *, came_with_it: bool) -> Study:
+    """As `study_read`, of each film its jobs and nothing else, as an upload is answered. Of a study that `came_with_it`
+    all is known: whoever sends a film sees its patient, and there is no other film and no report yet."""
     jobs = Prefetch("jobs", Job.objects.visible_to(user).order_by("created_at", "id"))
-    return _studies(user, Radiograph.objects.visible_to(user).prefetch_related(jobs))
+    if not came_with_it:
+        return _studies(user, Radiograph.objects.visible_to(user).prefetch_related(jobs)).get(pk=film.study_id)
+    prefetch_related_objects([film], jobs)
+    vars(film.study).update(films=[film], patient_visible=True, report_status="unread", report_id=None)
+    return film.study
 
 
 def _studies(user: User, films: QuerySet[Radiograph]) -> QuerySet[Study]:

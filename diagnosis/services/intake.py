@@ -61,13 +61,15 @@ class Upload(Protocol):
 
 @dataclass(frozen=True)
 class IntakeResult:
-    """What became of an upload. `created` is False for a replay of the same request and for bytes that were there.
+    """What became of an upload. `created` is False for a replay of the same request and for bytes that were there;
+    `study_created` says that the film's study came with it.
 
     `warnings` are `{code, message}`, with `processing_delayed` when no worker could be told.
     """
 
     radiograph: Radiograph
     created: bool
+    study_created: bool = False
     replayed: bool = False
     duplicate: bool = False
     warnings: list[dict[str, str]] = field(default_factory=list)
@@ -220,6 +222,7 @@ def _fingerprint(study: Study, upload: Upload, view: str) -> str:
 
 def _film_commit(film: _Film) -> IntakeResult:
     """File first, rows second. The same key, or the same bytes at the same clinic, meet here one after the other."""
+    first = film.study._state.adding
     try:
         with transaction.atomic(durable=True):
             if film.key and (known := _known_request(film)):
@@ -240,7 +243,7 @@ def _film_commit(film: _Film) -> IntakeResult:
         if constraint not in _RACES:
             raise
         raise ApplicationError(_RACES[constraint]) from error
-    return _result(radiograph, duplicate=True) if known else _result(radiograph, created=True)
+    return _result(radiograph, duplicate=True) if known else _result(radiograph, created=True, study_created=first)
 
 
 def _result(radiograph: Radiograph, *, created: bool = False, **how: bool) -> IntakeResult:

@@ -110,7 +110,8 @@ def _stand(reading: Reading, study: Study, answers: list[Prediction], *, answere
     urgency = triage.urgency_of(study.urgency, heard, answered=answered)
     reading.urgency, reading.emergency, reading.critical = urgency.value, urgency.emergency, urgency.critical
     reading.finding, reading.labels, reading.answered = urgency.finding, list(urgency.labels), urgency.answered
-    reading.stands_at = triage.stands_at(reading.received_at, urgency.value, _head_start(study.clinic))
+    most = _head_start(study.clinic) if urgency.value else timedelta(0)
+    reading.stands_at = triage.stands_at(reading.received_at, urgency.value, most)
     reading.save()
 
 

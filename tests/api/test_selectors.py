@@ -45,13 +45,25 @@ def test_a_study_page_costs_nine_queries(one_request, patient, user_for, django_
 
 def test_what_an_upload_is_answered_with_costs_four_queries(one_request, patient, user_for, django_assert_num_queries):
     study = make.study_make(patient)
-    for _ in range(3):
-        make.predicted_film_make(study)
+    film, *_ = (make.predicted_film_make(study).radiograph for _ in range(3))
     operator = user_for("operator")
     with django_assert_num_queries(4):
-        sent = selectors.studies_sent(operator).get(pk=study.pk)
+        sent = selectors.study_sent(operator, film, came_with_it=False)
         assert [len(film.jobs.all()) for film in sent.films] == [2, 2, 2]
         assert (sent.report_status, sent.patient_visible) == ("unread", True)
+
+
+def test_a_study_that_came_with_its_film_is_described_as_one_that_is_looked_up(
+    one_request, patient, user_for, django_assert_num_queries
+):
+    film, operator = make.predicted_film_make(make.study_make(patient)).radiograph, user_for("operator")
+    looked_up = selectors.study_sent(operator, film, came_with_it=False)
+    with django_assert_num_queries(1):
+        known = selectors.study_sent(operator, film, came_with_it=True)
+    assert known == looked_up
+    assert [list(each.jobs.all()) for each in known.films] == [list(each.jobs.all()) for each in looked_up.films]
+    for said in ("patient_visible", "report_status", "report_id", "indication", "clinic_id", "merged_into_id"):
+        assert getattr(known, said) == getattr(looked_up, said), said
 
 
 def test_the_list_of_films_shows_no_film_of_another_clinic(patient, foreign_patient, user_for):
