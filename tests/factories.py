@@ -41,7 +41,7 @@ from diagnosis.models import (
     StudyRemoval,
     ThresholdChange,
 )
-from diagnosis.services.reading import reading_place
+from diagnosis.services.reading import readings_place
 from patients.models import (
     BreakGlass,
     Clinic,
@@ -280,7 +280,7 @@ def reading_make(study: Study, **fields: Any) -> Reading:
     reading = Reading.objects.create(study=study, clinic=study.clinic, **({"stands_at": at, "urgency": 0.0} | fields))
     if placed:
         with transaction.atomic():
-            reading_place(study.radiographs.all()[0].pk)
+            readings_place([study.radiographs.all()[0].pk])
         reading.refresh_from_db()
     return reading
 

@@ -1,8 +1,9 @@
 """The infer stage: batches of model inputs in, one write-once Prediction per film out.
 
-Claim → read inputs → predict → per film one transaction guarded by the fence, and by the hash found inside the input:
-the database refuses a result that is not of this film. May import: Django, `diagnosis.models`, `.storage`, `.services`,
-Keras-free modules of `mlcore`; the engine itself is imported when the first model is loaded. Runs in the solo worker.
+Claim → read inputs → predict → one transaction guarded by the fences, and by the hash found inside each input: the
+database refuses a result that is not of its film, and the others of its batch are then stored one by one. May import:
+Django, `diagnosis.models`, `.storage`, `.services`, Keras-free modules of `mlcore`; the engine itself is imported when
+the first model is loaded. Runs in the solo worker.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import numpy as np
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.module_loading import import_string
 from structlog.contextvars import bound_contextvars
 
@@ -27,7 +29,7 @@ from diagnosis.services.consent import NOT_AGREED, jobs_permitted
 from diagnosis.services.model_files import model_folder, registered_card, same_numbers
 from diagnosis.services.pauses import LONGEST_SECONDS, Pauses
 from diagnosis.services.presence import Presence
-from diagnosis.services.reading import reading_place
+from diagnosis.services.reading import readings_place
 from mlcore.contracts import ImageArray, InfrastructureError, ModelInput, ModelIntegrityError
 from mlcore.interpret import interpret, urgency
 from mlcore.predictors.base import Predictor, machine_at_fault
@@ -109,9 +111,7 @@ def films_infer(jobs: Sequence[Job]) -> bool:
         log.error("a batch of %s met %s", len(jobs), type(error).__name__, exc_info=True)
         queue.jobs_return(jobs, code="processing_failed")
         return True
-    for job, outcome in zip(readable, outcomes, strict=True):
-        with bound_contextvars(job_id=str(job.pk)):
-            _write_back(job, outcome, predictor, timings)
+    _write_back(list(zip(readable, outcomes, strict=True)), predictor, timings)
     return True
 
 
@@ -194,13 +194,29 @@ def _read_inputs(jobs: Sequence[Job], predictor: Predictor) -> dict[Job, ModelIn
     return inputs
 
 
-# --- write-back, one film at a time
+# --- write-back: a batch at once, and one film at a time where that fails
+
+Answer = tuple[Job, FilmOutcome]
 
 
-def _write_back(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: dict[str, float]) -> None:
+def _write_back(answers: Sequence[Answer], predictor: Predictor, timings: dict[str, float]) -> None:
+    """Whatever stands against one result, those of the other films are kept."""
+    if len(answers) > 1:
+        try:
+            _results_store(answers, predictor, timings)
+        except Exception as error:
+            log.warning("%s results are stored one by one: %s", len(answers), type(error).__name__)
+            for answer in answers:
+                _write_back([answer], predictor, timings)
+        return
+    for job, outcome in answers:
+        with bound_contextvars(job_id=str(job.pk)):
+            _one_write_back(job, outcome, predictor, timings)
+
+
+def _one_write_back(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: dict[str, float]) -> None:
     try:
-        _result_store(job, outcome, predictor, timings)
-        log.info("prediction is stored")
+        _results_store([(job, outcome)], predictor, timings)
     except queue.StaleFenceError:
         queue.stale_write_refused(job)
     except IntegrityError as error:
@@ -213,56 +229,76 @@ def _write_back(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: d
         queue.jobs_return([job], code="processing_failed")
 
 
-def _result_store(job: Job, outcome: FilmOutcome, predictor: Predictor, timings: dict[str, float]) -> None:
-    """Maps first, rows second, all rows or none. Raises StaleFenceError and IntegrityError."""
-    if not jobs_permitted([job]):
-        _fail(job, NOT_AGREED)
+def _results_store(answers: Sequence[Answer], predictor: Predictor, timings: dict[str, float]) -> None:
+    """Maps first, rows second, all rows or none; a film of a patient who agrees no longer is given up. Raises
+    StaleFenceError and IntegrityError."""
+    permitted = jobs_permitted(job for job, _ in answers)
+    for job, _ in answers:
+        if job.pk not in permitted:
+            _fail(job, NOT_AGREED)
+    kept = [(job, outcome) for job, outcome in answers if job.pk in permitted]
+    if not kept:
         return
-    model, card = _model([job]), predictor.card
-    findings = interpret(outcome.probabilities, card, _operating_points(job))
-    map_key = storage.maps_write(outcome.image_sha256, model.pk, card.label_keys, outcome.maps)
+    points = _operating_points([job for job, _ in kept])
+    results = [_result(job, outcome, predictor, points[job.radiograph.clinic_id], timings) for job, outcome in kept]
     with transaction.atomic():
-        queue.job_finish(job, timings_ms=timings)
-        prediction = Prediction.objects.create(
-            radiograph=job.radiograph,
-            image_sha256=outcome.image_sha256,
-            model_version=model,
-            shadow=job.shadow,
-            engine=predictor.engine,
-            urgency=urgency(findings, card),
-            map_key=map_key,
-            timings_ms={name: round(value, 1) for name, value in timings.items()},
-        )
-        Finding.objects.bulk_create(
-            Finding(
-                prediction=prediction,
-                label=finding.label,
-                probability=finding.probability,
-                calibrated=finding.calibrated,
-                threshold=finding.threshold,
-                word=finding.word,
-            )
-            for finding in findings
-        )
-        if not job.shadow:
-            reading_place(job.radiograph_id)
-        queue.job_record(job)
+        queue.jobs_finish(*(job for job, _ in kept), timings_ms=timings)
+        Prediction.objects.bulk_create(prediction for prediction, _ in results)
+        Finding.objects.bulk_create(finding for _, findings in results for finding in findings)
+        readings_place([job.radiograph_id for job, _ in kept if not job.shadow])
+        for job, _ in kept:
+            queue.job_record(job)
+    for job, _ in kept:
+        with bound_contextvars(job_id=str(job.pk)):
+            log.info("prediction is stored")
 
 
-def _operating_points(job: Job) -> dict[str, float]:
-    """The clinic's own thresholds where it has any, else the default ones."""
-    points = OperatingPoint.objects.filter(
-        Q(clinic=None) | Q(clinic=job.radiograph.clinic_id), model_version=job.model_version_id
+def _result(
+    job: Job, outcome: FilmOutcome, predictor: Predictor, points: dict[str, float], timings: dict[str, float]
+) -> tuple[Prediction, list[Finding]]:
+    """The rows of one film; its map is written."""
+    model, card = _model([job]), predictor.card
+    findings = interpret(outcome.probabilities, card, points)
+    prediction = Prediction(
+        radiograph=job.radiograph,
+        image_sha256=outcome.image_sha256,
+        model_version=model,
+        shadow=job.shadow,
+        engine=predictor.engine,
+        urgency=urgency(findings, card),
+        map_key=storage.maps_write(outcome.image_sha256, model.pk, card.label_keys, outcome.maps),
+        timings_ms={name: round(value, 1) for name, value in timings.items()},
     )
-    own_last = points.order_by(F("clinic").asc(nulls_first=True))
-    return dict(own_last.values_list("label", "threshold"))
+    return prediction, [
+        Finding(
+            prediction=prediction,
+            label=finding.label,
+            probability=finding.probability,
+            calibrated=finding.calibrated,
+            threshold=finding.threshold,
+            word=finding.word,
+        )
+        for finding in findings
+    ]
+
+
+def _operating_points(jobs: Sequence[Job]) -> dict[UUID, dict[str, float]]:
+    """By clinic: its own thresholds where it has any, else the default ones. The jobs are of one model."""
+    clinics = {job.radiograph.clinic_id for job in jobs}
+    points = OperatingPoint.objects.filter(
+        Q(clinic=None) | Q(clinic__in=clinics), model_version=jobs[0].model_version_id
+    )
+    stored = list(points.values_list("clinic", "label", "threshold"))
+    usual = {label: threshold for clinic, label, threshold in stored if clinic is None}
+    own = {key: {label: level for clinic, label, level in stored if clinic == key} for key in clinics}
+    return {clinic: usual | own[clinic] for clinic in clinics}
 
 
 def _refused(job: Job, constraint: str) -> None:
     """The database would not have this result."""
     if constraint == "prediction_once":  # written before, by an earlier try of this job
         try:
-            queue.job_finish(job)
+            queue.jobs_finish(job)
         except queue.StaleFenceError:
             queue.stale_write_refused(job)
         return

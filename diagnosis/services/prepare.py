@@ -169,7 +169,7 @@ def _ran_out_of_time(error: BaseException | None) -> bool:
 
 def _commit(job: Job, prepared: _Prepared) -> None:
     with transaction.atomic():
-        queue.job_finish(job, timings_ms=prepared.timings.ms)
+        queue.jobs_finish(job, timings_ms=prepared.timings.ms)
         _film_move(job.radiograph, prepared)
         queued = False
         if job.model_version is not None and not ai_permitted(job.radiograph.study.patient):

@@ -132,16 +132,17 @@ def leases_renew(fences: Collection[int | None]) -> None:
 # --- outcomes, each guarded by the fence
 
 
-def job_finish(job: Job, *, timings_ms: Mapping[str, float] | None = None) -> None:
-    """running → succeeded, in the caller's transaction. Raises StaleFenceError, and the caller's rows go with it."""
+def jobs_finish(*jobs: Job, timings_ms: Mapping[str, float] | None = None) -> None:
+    """running → succeeded, all of them or none, in the caller's transaction. Raises StaleFenceError, and the caller's
+    rows go with it."""
     timings = {name: round(value, 1) for name, value in (timings_ms or {}).items()}
-    _leave(job, state=Job.State.SUCCEEDED, timings_ms=timings, error_code="")
+    _leave(jobs, state=Job.State.SUCCEEDED, timings_ms=timings, error_code="")
 
 
 def job_fail(job: Job, code: str) -> None:
     """running → failed for good; only staff can ask again. Raises StaleFenceError."""
     with transaction.atomic():
-        _leave(job, state=Job.State.FAILED, error_code=code)
+        _leave([job], state=Job.State.FAILED, error_code=code)
         job_record(job, outcome=code)
     log.error("%s job %s failed: %s", job.kind, job.pk, code)
 
@@ -159,10 +160,11 @@ def job_record(job: Job, *, outcome: str = "ok") -> None:
     )
 
 
-def _leave(job: Job, **values: Any) -> None:
-    held = Job.objects.filter(pk=job.pk, fence=job.fence, state=Job.State.RUNNING)
-    if held.update(lease_until=None, finished_at=Now(), **values) != 1:
-        raise StaleFenceError(str(job.pk))
+def _leave(jobs: Sequence[Job], **values: Any) -> None:
+    if _held(jobs).filter(pk__in=[job.pk for job in jobs]).update(lease_until=None, finished_at=Now(), **values) != len(
+        jobs
+    ):
+        raise StaleFenceError(" ".join(str(job.pk) for job in jobs))
 
 
 def stale_write_refused(job: Job) -> None:

@@ -6,7 +6,9 @@ import: Django, `diagnosis.models`, `diagnosis.triage`, `patients`. Goes to: `in
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from functools import cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -43,25 +45,25 @@ def reading_open(film: Radiograph, *, first: bool) -> None:
     """
     study = film.study
     if first:
-        _stand(Reading(study=study, clinic=study.clinic, received_at=film.created_at), study, [], answered=False)
+        reading = Reading(study=study, clinic=study.clinic, received_at=film.created_at)
+        _stand(reading, study, [], answered=False, head_start=_head_start)
         return
     fresh = {"clinic": study.clinic, "received_at": film.created_at, "stands_at": film.created_at, "urgency": 0.0}
     reading, created = Reading.objects.select_for_update().get_or_create(study=study, defaults=fresh)
     if not created and reading.closed_at is not None:
         reading.closed_at, reading.received_at = None, film.created_at
-    _place(reading)
+    _place([reading])
 
 
-def reading_place(film_id: UUID) -> None:
-    """A film has an answer, in the caller's transaction: its study moves to the place it now deserves.
+def readings_place(films: Collection[UUID]) -> None:
+    """Films have an answer, in the caller's transaction: their studies move to the place they now deserve.
 
-    By the film, for since the work on it began it may have been put to another study.
+    By the films, for since the work on them began they may have been put to other studies. Several rows are always
+    locked in the same order.
     """
-    rows = Reading.objects.select_for_update(of=("self",)).filter(study__radiographs=film_id)
-    reading = rows.filter(closed_at__isnull=True).first()
-    if reading is not None:
-        reading.study = Study.objects.select_related("clinic").get(pk=reading.study_id)
-        _place(reading)
+    studies = Radiograph.objects.filter(pk__in=films).order_by().values("study")
+    rows = Reading.objects.select_for_update(of=("self",)).filter(study__in=studies, closed_at__isnull=True)
+    _place(list(rows.order_by("pk")))
 
 
 def reading_close(study: Study) -> None:
@@ -72,9 +74,8 @@ def reading_close(study: Study) -> None:
 def readings_silence(*, at_most: int = 100) -> None:
     """Where a clinic began to have its films read first, open studies that stood by the model's answer lose place and
     reason. Called by the sweeper; one query that finds nothing."""
-    telling = Reading.objects.select_for_update(skip_locked=True, of=("self",)).select_related("study__clinic")
-    for reading in telling.open().filter(clinic__read_first=True, finding__isnull=False)[:at_most]:
-        _place(reading)
+    telling = Reading.objects.select_for_update(skip_locked=True, of=("self",)).open()
+    _place(list(telling.filter(clinic__read_first=True, finding__isnull=False)[:at_most]))
 
 
 def readings_replace(*, at_most: int = 100) -> None:
@@ -84,25 +85,39 @@ def readings_replace(*, at_most: int = 100) -> None:
     if active is None:
         return
     answers = Prediction.objects.filter(radiograph__study=OuterRef("study"), model_version=active, shadow=False)
-    behind = Reading.objects.select_for_update(skip_locked=True, of=("self",)).select_related("study__clinic")
-    for reading in behind.open().exclude(placed_by=active).filter(Exists(answers))[:at_most]:
-        _place(reading)
+    behind = Reading.objects.select_for_update(skip_locked=True, of=("self",)).open()
+    _place(list(behind.exclude(placed_by=active).filter(Exists(answers))[:at_most]))
 
 
-def _place(reading: Reading) -> None:
-    """Of a locked row. Two films answered at once come here one after the other, and the second sees both answers."""
-    films = Radiograph.objects.filter(study=reading.study_id)
-    predictions = with_version(Prediction.objects.filter(radiograph__in=films, shadow=False))
-    predictions = predictions.prefetch_related("findings")
-    by_film: dict[object, list[Prediction]] = {film: [] for film in films.values_list("pk", flat=True)}
-    for prediction in predictions.order_by("-created_at", "-id"):
-        by_film[prediction.radiograph_id].append(prediction)
-    shown = [triage.foremost(found) for found in by_film.values()]
-    answers = [prediction for prediction in shown if prediction is not None]
-    _stand(reading, reading.study, answers, answered=len(answers) == len(shown))
+def _place(readings: Sequence[Reading]) -> None:
+    """Of locked rows. Two films answered at once come here one after the other, and the second sees both answers."""
+    if not readings:
+        return
+    # Looked up now: what is joined to a row that waited for its lock is as it was before.
+    studies = Study.objects.select_related("clinic").in_bulk([reading.study_id for reading in readings])
+    by_film: dict[UUID, dict[UUID, list[Prediction]]] = {study_id: {} for study_id in studies}
+    study_of = dict(Radiograph.objects.filter(study__in=studies).order_by().values_list("pk", "study"))
+    for film, study_id in study_of.items():
+        by_film[study_id][film] = []
+    predictions = with_version(Prediction.objects.filter(radiograph__in=study_of, shadow=False))
+    for prediction in predictions.prefetch_related("findings").order_by("-created_at", "-id"):
+        by_film[study_of[prediction.radiograph_id]][prediction.radiograph_id].append(prediction)
+    head_start = cache(_head_start)
+    for reading in readings:
+        shown = [triage.foremost(found) for found in by_film[reading.study_id].values()]
+        answers = [prediction for prediction in shown if prediction is not None]
+        answered = len(answers) == len(shown)
+        _stand(reading, studies[reading.study_id], answers, answered=answered, head_start=head_start)
 
 
-def _stand(reading: Reading, study: Study, answers: list[Prediction], *, answered: bool) -> None:
+def _stand(
+    reading: Reading,
+    study: Study,
+    answers: list[Prediction],
+    *,
+    answered: bool,
+    head_start: Callable[[Clinic], timedelta],
+) -> None:
     speaking = (each.model_version for each in answers if each.model_version.status == ModelVersion.Status.ACTIVE)
     reading.placed_by = next(speaking, None)
     # Where films are read first, neither the place nor its reason may give the model's answer away.
@@ -110,7 +125,7 @@ def _stand(reading: Reading, study: Study, answers: list[Prediction], *, answere
     urgency = triage.urgency_of(study.urgency, heard, answered=answered)
     reading.urgency, reading.emergency, reading.critical = urgency.value, urgency.emergency, urgency.critical
     reading.finding, reading.labels, reading.answered = urgency.finding, list(urgency.labels), urgency.answered
-    most = _head_start(study.clinic) if urgency.value else timedelta(0)
+    most = head_start(study.clinic) if urgency.value else timedelta(0)
     reading.stands_at = triage.stands_at(reading.received_at, urgency.value, most)
     reading.save()
 

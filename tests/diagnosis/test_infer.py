@@ -224,6 +224,15 @@ def test_an_error_of_an_engine_that_the_film_caused_is_not_the_machines():
     assert not machine_at_fault(engine_error("InternalError", "somebody.elses"))
 
 
+def test_a_batch_is_stored_in_one_transaction_however_many_films_it_has(model, batch, django_assert_max_num_queries):
+    """Its place in the worklist and its entry in the audit are a film's own; all else is asked once."""
+    jobs = queue.jobs_claim(kind="infer", limit=8, worker="test")
+    with django_assert_max_num_queries(16 + 2 * len(jobs)):
+        infer.films_infer(jobs)
+    assert Prediction.objects.count() == len(jobs) == len(batch)
+    assert set(Job.objects.filter(kind="infer").values_list("state", flat=True)) == {"succeeded"}
+
+
 def test_a_film_that_breaks_the_model_harms_no_other(model, batch, monkeypatch):
     predict = FakePredictor.predict
     poison = next(iter(batch))

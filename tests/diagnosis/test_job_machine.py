@@ -92,18 +92,17 @@ class JobMachine(RuleBasedStateMachine):
     def finish(self, number: int) -> None:
         """In time, or late with an old fence."""
         with self._late_writes_change_nothing(number) as jobs:
-            for job in jobs:
-                self._finish(job)
+            self._finish(jobs)
 
     @precondition(lambda self: self.claims)
     @rule(number=NUMBER)
     def die_between_the_writes_of_a_result(self, number: int) -> None:
-        for job in self._claim(number):
-            before = self._rows(job)
-            dies = mock.patch.object(queue, "job_record", side_effect=Crash)
-            with dies, pytest.raises((Crash, queue.StaleFenceError)):
-                self._write(job)
-            assert self._rows(job) == before, "all rows or none"
+        jobs = self._claim(number)
+        before = [self._rows(job) for job in jobs]
+        dies = mock.patch.object(queue, "job_record", side_effect=Crash)
+        with dies, pytest.raises((Crash, queue.StaleFenceError)):
+            self._write(jobs)
+        assert [self._rows(job) for job in jobs] == before, "all rows or none"
 
     # --- what goes wrong
 
@@ -233,20 +232,24 @@ class JobMachine(RuleBasedStateMachine):
         yield jobs
         assert list(Job.objects.filter(pk__in=lost).order_by("pk").values()) == before
 
-    def _finish(self, job: Job) -> None:
-        if job.kind == "infer":
-            infer._write_back(job, self._outcome(job), self.world.predictor, {"predict": 1.0})
+    def _finish(self, jobs: list[Job]) -> None:
+        if jobs[0].kind == "infer":
+            infer._write_back(self._answers(jobs), self.world.predictor, {"predict": 1.0})
             return
         try:
-            self._write(job)
+            self._write(jobs)
         except queue.StaleFenceError:
-            queue.stale_write_refused(job)
+            queue.stale_write_refused(jobs[0])
 
-    def _write(self, job: Job) -> None:
-        if job.kind == "prepare":
-            prepare._commit(job, prepare._Prepared())
+    def _write(self, jobs: list[Job]) -> None:
+        if jobs[0].kind == "infer":
+            infer._results_store(self._answers(jobs), self.world.predictor, {})
         else:
-            infer._result_store(job, self._outcome(job), self.world.predictor, {})
+            (job,) = jobs
+            prepare._commit(job, prepare._Prepared())
+
+    def _answers(self, jobs: list[Job]) -> list[infer.Answer]:
+        return [(job, self._outcome(job)) for job in jobs]
 
     def _outcome(self, job: Job) -> infer.FilmOutcome:
         labels = self.world.predictor.card.label_keys

@@ -16,7 +16,7 @@ from django.utils import timezone
 from diagnosis import tasks
 from diagnosis.models import Job
 from diagnosis.services import queue
-from diagnosis.services.queue import StaleFenceError, job_cancel, job_finish, job_retry, jobs_claim
+from diagnosis.services.queue import StaleFenceError, job_cancel, job_retry, jobs_claim, jobs_finish
 from patients.errors import ApplicationError
 from patients.models import AuditEvent
 from tests import factories
@@ -118,8 +118,8 @@ def test_only_the_holder_of_the_fence_can_finish(job_of):
     queue.jobs_release([late])
     (holder,) = claim()
     with pytest.raises(StaleFenceError):
-        job_finish(late)
-    job_finish(holder, timings_ms={"decode": 12.345})
+        jobs_finish(late)
+    jobs_finish(holder, timings_ms={"decode": 12.345})
     holder.refresh_from_db()
     assert (holder.state, holder.lease_until, holder.timings_ms) == ("succeeded", None, {"decode": 12.3})
 
@@ -127,9 +127,9 @@ def test_only_the_holder_of_the_fence_can_finish(job_of):
 def test_a_finished_job_cannot_be_finished_again(job_of):
     job_of()
     (job,) = claim()
-    job_finish(job)
+    jobs_finish(job)
     with pytest.raises(StaleFenceError):
-        job_finish(job)
+        jobs_finish(job)
 
 
 def test_a_failure_is_recorded_with_its_code(job_of):

@@ -79,7 +79,7 @@ def test_second_film_without_answer_counts_beside_the_first(patient):
     assert factories.reading_make(study, placed=True).urgency == 0.0
     second = factories.radiograph_make(study)
     with transaction.atomic():
-        reading.reading_place(second.pk)
+        reading.readings_place([second.pk])
     assert Reading.objects.get(study=study).urgency == 0.5
 
 
