@@ -80,7 +80,7 @@ def _found(
             f"{films} films a turn, {rounds} rounds; 1, 2 and 4 worker processes in turn on one embedded PostgreSQL. "
             f"The device is simulated: it sleeps so long per batch of up to {BATCH} films and takes no core. What a "
             "worker does besides is real and takes cores and disk: claim, lease, reading inputs, map, prediction, "
-            "findings, worklist, audit, one transaction a film. Claims alone: one job each, nothing done with it.",
+            "findings, worklist, audit, one transaction a batch. Claims alone: one job each, nothing done with it.",
         ]
     )
     rows = []

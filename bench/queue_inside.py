@@ -88,6 +88,7 @@ def worker(name: str) -> Callable[[tuple[str, float]], int]:
 
     def release() -> int:
         queue.jobs_release(held)
+        Job.objects.filter(pk__in=[job.pk for job in held]).update(solo=False)  # they may share a batch again
         count = len(held)
         held.clear()
         return count

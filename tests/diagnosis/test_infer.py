@@ -227,7 +227,7 @@ def test_an_error_of_an_engine_that_the_film_caused_is_not_the_machines():
 def test_a_batch_is_stored_in_one_transaction_however_many_films_it_has(model, batch, django_assert_max_num_queries):
     """Its place in the worklist and its entry in the audit are a film's own; all else is asked once."""
     jobs = queue.jobs_claim(kind="infer", limit=8, worker="test")
-    with django_assert_max_num_queries(16 + 2 * len(jobs)):
+    with django_assert_max_num_queries(17 + 2 * len(jobs)):
         infer.films_infer(jobs)
     assert Prediction.objects.count() == len(jobs) == len(batch)
     assert set(Job.objects.filter(kind="infer").values_list("state", flat=True)) == {"succeeded"}
