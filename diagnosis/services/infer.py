@@ -233,24 +233,24 @@ def _results_store(answers: Sequence[Answer], predictor: Predictor, timings: dic
     """Maps first, rows second, all rows or none; a film of a patient who agrees no longer is given up. Raises
     StaleFenceError and IntegrityError."""
     permitted = jobs_permitted(job for job, _ in answers)
-    for job, _ in answers:
-        if job.pk not in permitted:
-            _fail(job, NOT_AGREED)
     kept = [(job, outcome) for job, outcome in answers if job.pk in permitted]
-    if not kept:
-        return
-    points = _operating_points([job for job, _ in kept])
-    results = [_result(job, outcome, predictor, points[job.radiograph.clinic_id], timings) for job, outcome in kept]
-    with transaction.atomic():
-        queue.jobs_finish(*(job for job, _ in kept), timings_ms=timings)
-        Prediction.objects.bulk_create(prediction for prediction, _ in results)
-        Finding.objects.bulk_create(finding for _, findings in results for finding in findings)
-        readings_place([job.radiograph_id for job, _ in kept if not job.shadow])
-        for job, _ in kept:
-            queue.job_record(job)
-    for job, _ in kept:
+    if kept:
+        jobs = [job for job, _ in kept]
+        points = _operating_points(jobs)
+        results = [_result(job, outcome, predictor, points[job.radiograph.clinic_id], timings) for job, outcome in kept]
+        with transaction.atomic():
+            queue.jobs_finish(*jobs, timings_ms=timings)
+            Prediction.objects.bulk_create(prediction for prediction, _ in results)
+            Finding.objects.bulk_create(finding for _, findings in results for finding in findings)
+            readings_place([job.radiograph_id for job in jobs if not job.shadow])
+            for job in jobs:
+                queue.job_record(job)
+    for job, _ in answers:
         with bound_contextvars(job_id=str(job.pk)):
-            log.info("prediction is stored")
+            if job.pk in permitted:
+                log.info("prediction is stored")
+            else:
+                _fail(job, NOT_AGREED)
 
 
 def _result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from diagnosis import selectors
-from diagnosis.models import Job, Prediction, Radiograph, Reading
+from diagnosis.models import Job, Prediction, Radiograph, Reading, Tally
 from diagnosis.services import infer, queue
 from diagnosis.services.consent import consents_record
 from diagnosis.services.infer import infer_waiting
@@ -130,6 +130,25 @@ def test_an_answer_that_comes_after_the_withdrawal_is_not_kept(model, prepared, 
     job.refresh_from_db()
     assert (job.state, job.error_code) == ("failed", "ai_not_agreed")
     assert not Prediction.objects.exists()
+
+
+def test_a_withdrawal_costs_the_other_films_of_the_batch_nothing(model, prepared, clinic, monkeypatch):
+    for seed in (1, 2):
+        prepared(seed)
+    withdrawn = prepared(3, patient=factories.patient_make(clinic, "Somebody Else"))
+    jobs = queue.jobs_claim(kind="infer", limit=8, worker="test")
+    predict = infer.films_predict
+
+    def withdrawn_meanwhile(predictor, inputs):
+        factories.consent_make(withdrawn.radiograph.study.patient, "ai_assistance", "deny")
+        return predict(predictor, inputs)
+
+    monkeypatch.setattr(infer, "films_predict", withdrawn_meanwhile)
+    infer.films_infer(jobs)
+    withdrawn.refresh_from_db()
+    assert (withdrawn.state, withdrawn.error_code) == ("failed", "ai_not_agreed")
+    assert Prediction.objects.count() == 2
+    assert not Tally.objects.exists(), "no write was late"
 
 
 def test_answers_that_exist_stay_and_new_films_get_none(model, take_in, decide, user_for):
