@@ -96,7 +96,7 @@ def _place(readings: Sequence[Reading]) -> None:
     # Looked up now: what is joined to a row that waited for its lock is as it was before.
     studies = Study.objects.select_related("clinic").in_bulk([reading.study_id for reading in readings])
     by_film: dict[UUID, dict[UUID, list[Prediction]]] = {study_id: {} for study_id in studies}
-    study_of = dict(Radiograph.objects.filter(study__in=studies).order_by().values_list("pk", "study"))
+    study_of = dict(Radiograph.objects.filter(study__in=studies).values_list("pk", "study"))
     for film, study_id in study_of.items():
         by_film[study_id][film] = []
     predictions = with_version(Prediction.objects.filter(radiograph__in=study_of, shadow=False))
