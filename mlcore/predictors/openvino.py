@@ -6,6 +6,7 @@ May import: NumPy, `mlcore`; OpenVINO when a predictor is made, only in the proc
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,10 @@ class OpenVinoPredictor:
                 many = core.compile_model(model, "CPU", {**config, "PERFORMANCE_HINT": "THROUGHPUT"})
         except RuntimeError as error:
             raise ModelIntegrityError("OpenVINO cannot use the files of this model") from error
-        self._lone, self._many = openvino.AsyncInferQueue(lone, 1), openvino.AsyncInferQueue(many)
+        # Not OpenVINO's own queue: its threads call back into Python, and whoever drops it waits for them with Python's
+        # lock in hand, now and then for ever.
+        self._lone = [lone.create_infer_request()]
+        self._many = [many.create_infer_request() for _ in range(many.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))]
         try:
             self.predict(np.zeros((1, *card.preprocessing.size, 1), np.float32))
         except (InfrastructureError, ValueError) as error:
@@ -50,22 +54,24 @@ class OpenVinoPredictor:
     def predict(self, batch: ImageArray) -> ModelOutput:
         """See `Predictor.predict`."""
         films = check_batch(batch, self.card)
-        queue = self._lone if len(films) == 1 else self._many
-        answers: list[tuple[ImageArray, ImageArray] | None] = [None] * len(films)
-
-        def keep(request: object, place: int) -> None:
-            answers[place] = tuple(request.get_tensor(name).data.copy() for name in ("probabilities", "maps"))  # type: ignore[attr-defined]
-
+        requests = self._lone if len(films) == 1 else self._many
+        answers: list[tuple[ImageArray, ImageArray]] = []
         try:
-            queue.set_callback(keep)
-            for place in range(len(films)):
-                queue.start_async({"film": films[place : place + 1]}, place)
-            queue.wait_all()
+            for place in range(len(films) + len(requests)):
+                request = requests[place % len(requests)]
+                if len(requests) <= place:  # it has a film already
+                    request.wait()
+                    answers.append((_copy(request, "probabilities"), _copy(request, "maps")))
+                if place < len(films):
+                    request.start_async({"film": films[place : place + 1]})
         except RuntimeError as error:  # the film has the right shape and holds numbers: it is the machine
             raise InfrastructureError("OpenVINO") from error
-        if any(answer is None for answer in answers):
-            raise InfrastructureError("OpenVINO")
-        probabilities = np.concatenate([answer[0] for answer in answers if answer])
+        probabilities = np.concatenate([answer[0] for answer in answers])
         if probabilities.shape != (len(films), len(self.card.label_keys)):
             raise ValueError(f"expected one probability per trained label, got {probabilities.shape}")
-        return ModelOutput(probabilities, np.concatenate([answer[1] for answer in answers if answer]))
+        return ModelOutput(probabilities, np.concatenate([answer[1] for answer in answers]))
+
+
+def _copy(request: Any, name: str) -> ImageArray:
+    values: ImageArray = request.get_tensor(name).data.copy()
+    return values
