@@ -79,7 +79,7 @@ RETURNING id
 def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UUID] = ()) -> list[Job]:
     """Take up to `limit` waiting jobs, most urgent first, all for one model version and all on trial or none: running,
     one attempt counted, each with a lease and a fence of its own. A job that must run alone comes alone; so does one
-    that happens to. Each says by `ai_permitted` whether the patient agrees now that a model reads the film."""
+    that happens to."""
     asked: dict[str, Any] = {"kind": kind, "others": limit - 1, "skipped": [*skip_models]}
     asked |= {"worker": worker[:128], "lease": _lease()}
     with connection.cursor() as cursor:
@@ -161,9 +161,8 @@ def job_record(job: Job, *, outcome: str = "ok") -> None:
 
 
 def _leave(jobs: Sequence[Job], **values: Any) -> None:
-    if _held(jobs).filter(pk__in=[job.pk for job in jobs]).update(lease_until=None, finished_at=Now(), **values) != len(
-        jobs
-    ):
+    held = _held(jobs).filter(pk__in=[job.pk for job in jobs])  # found by key; of fences there is no index
+    if held.update(lease_until=None, finished_at=Now(), **values) != len(jobs):
         raise StaleFenceError(" ".join(str(job.pk) for job in jobs))
 
 
