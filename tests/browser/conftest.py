@@ -137,7 +137,9 @@ def browse(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
 
     def start(who: str = "", *, width: int = 1280, height: int = 900, **options: object) -> Page:
-        context = chromium.new_context(base_url=site.url, viewport={"width": width, "height": height}, **options)
+        # Nothing glides or fades: what a test looks at is where it will stay.
+        still = {"viewport": {"width": width, "height": height}, "reduced_motion": "reduce"}
+        context = chromium.new_context(base_url=site.url, **still, **options)
         complaints.listen(context)
         contexts.append(context)
         page = context.new_page()

@@ -71,7 +71,12 @@ def test_overlay_is_off_until_the_key_h_and_follows_finding_and_strength(browse,
     expect(layer).to_be_visible()
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(layer).not_to_have_js_property("naturalWidth", 0)
-    film_box, map_box = page.locator(".film-pixels").bounding_box(), layer.bounding_box()
+    film_box, map_box = page.evaluate(  # both in one look: the page may still be scrolling to the result
+        """() => [".film-pixels", ".film-map"].map((part) => {
+            const { x, y, width, height } = document.querySelector(part).getBoundingClientRect();
+            return [x, y, width, height];
+        })"""
+    )
     assert film_box == pytest.approx(map_box, abs=1)
     first = layer.get_attribute("src")
     page.locator("[data-map-label]").select_option(index=1)
@@ -148,10 +153,12 @@ def test_film_chosen_before_the_script_has_come_is_sent(browse, film_file):
     page = browse("operator")
     choose_patient(page, "Asha")
     scripts: list[Route] = []
-    page.route("**/send*.js", lambda route: scripts.append(route))
+    page.route("**/send*.js", lambda route: scripts.append(route) if held else route.continue_())
+    held = True
     page.reload(wait_until="commit")
     page.get_by_label("Chest film").set_input_files(str(film_file(171)))
     expect(page.locator(".upload")).to_have_count(0)
+    held = False
     for script in scripts:
         script.continue_()
     expect(page.locator(".upload-name")).to_contain_text("film-171.png")

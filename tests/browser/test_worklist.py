@@ -28,6 +28,8 @@ def unread(browse) -> Page:
     page = browse("operator")
     for seed in (311, 312):
         film_send(page, seed)
+        # An answer of the model moves its row: the list shall stand still while it is walked.
+        expect(page.locator(".film[data-progress=done]")).to_have_count(1, timeout=RESULT_SECONDS * 1000)
     return page
 
 
