@@ -75,6 +75,21 @@ def radiographs_read(user: User, predictions: QuerySet[Prediction] | None = None
     )
 
 
+def film_names(films: Iterable[Radiograph]) -> dict[UUID, str]:
+    """What pages call the films of one study, by id: `Film 2 AP`, numbered in the order given among those that can be
+    shown. Needs films of `radiographs_read`. A lone film has no name: there is no other to mistake it for."""
+    shown = [film for film in films if is_viewable(film)]
+    if len(shown) < 2:
+        return {}
+    views = ("" if film.view == Radiograph.View.UNKNOWN else film.view for film in shown)
+    return {film.pk: f"Film {at} {view}".strip() for at, (film, view) in enumerate(zip(shown, views, strict=True), 1)}
+
+
+def is_viewable(film: Radiograph) -> bool:
+    """May this user see the film's pixels, and are there any? Needs a film of `radiographs_read`."""
+    return bool(film.display_key) and film.state == Radiograph.State.READY and film.image_visible
+
+
 def _jobs(user: User) -> QuerySet[Job]:
     """Oldest first, with the model version that was asked."""
     return with_version(Job.objects.visible_to(user)).order_by("created_at", "id")

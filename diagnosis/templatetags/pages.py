@@ -6,9 +6,10 @@ May import: Django, `patients.access`, `diagnosis.alerts`, `.card`, `.selectors`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.forms import BoundField
@@ -115,6 +116,12 @@ def words(name: str) -> str:
 def mrn_first(identifiers: Iterable[PatientIdentifier]) -> list[PatientIdentifier]:
     """The clinic's own number before those of devices and registers."""
     return sorted(identifiers, key=lambda each: (each.system != "MRN", each.system, each.value))
+
+
+@register.filter
+def named(names: Mapping[UUID, str], key: UUID) -> str:
+    """The name under this key, or nothing."""
+    return names.get(key, "")
 
 
 @register.filter

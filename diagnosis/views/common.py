@@ -100,7 +100,7 @@ def films_context(user: User, study: Study, films: Iterable[Radiograph]) -> dict
         "may_retry": access.can_at(user, Action.JOB_RETRY, study.clinic),
         "may_send": study.patient_visible and access.can_at(user, Action.STUDY_UPLOAD, study.clinic),
         "may_read": not study.report and access.can_at(user, Action.REPORT_WRITE, study.clinic),
-        "may_view": any(film.image_visible and film.display_key for film in films),
+        "may_view": any(selectors.is_viewable(film) for film in films),
         "declined": any(film.status.progress == "declined" for film in films),
         "any_open": any(film.status.is_open for film in films),
     }

@@ -269,6 +269,7 @@ def _draft_context(user: User, study: Study, **more: Any) -> dict[str, Any]:
     models = {each.finding.prediction.model_version for each in answers if each.finding}
     return {
         "study": study,
+        "film_names": selectors.film_names(study.films),
         "draft": study.draft,
         "reported": any(answer.is_positive for answer in answers),
         "speaking": speaking,
@@ -301,6 +302,7 @@ def _report_page(request: HttpRequest, study: Study, *, refusal: ApplicationErro
         "patient": study.patient,
         "identifiers": list(study.patient.identifiers.all()),
         "zone": study.clinic.time_zone,
+        "film_names": selectors.film_names(study.films),
         "report": versions[0] if versions else None,
         "superseded": versions[1:],
         "may_write": access.can_at(request.user, Action.REPORT_WRITE, study.clinic),

@@ -51,10 +51,11 @@ def viewer_films(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """
     study = _study(request.user, study_id)
     films = list(_films(request.user).filter(study=study).order_by("created_at", "id"))
+    names = selectors.film_names(films)
     answer = {
         "study": str(study.pk),
         "patient": str(study.patient_id),
-        "films": [_film(film) for film in films],
+        "films": [_film(film) | {"name": names.get(film.pk, "")} for film in films],
         "priors": [_film(film) for film in _priors(request.user, study)],
     }
     return JsonResponse(answer)

@@ -85,6 +85,16 @@ export class Viewer {
     this.part("priors").addEventListener("change", () => this.showPrior());
     this.part("maps").addEventListener("change", () => this.showMap());
     this.part("opacity").addEventListener("input", () => this.strengthen());
+    document.addEventListener("click", (event) => this.follow(event), { signal: this.ended.signal });
+  }
+
+  /** A link of the page to one of these films opens it here. */
+  follow(event) {
+    const link = event.target.closest("[data-open-film]");
+    const at = link && this.films ? this.films.findIndex(({ id }) => id === link.dataset.openFilm) : -1;
+    if (at < 0) return;
+    event.preventDefault();
+    this.open(at);
   }
 
   /** The buttons of the films and the list of priors. */
@@ -93,7 +103,7 @@ export class Viewer {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "tool";
-      button.textContent = `Film ${at + 1}${film.view ? ` ${film.view}` : ""}`;
+      button.textContent = film.name;
       button.addEventListener("click", () => this.open(at));
       return button;
     });

@@ -1755,12 +1755,16 @@ var lt = 2, ut = class {
 		for (let e of document.querySelectorAll("[data-viewer-keys]")) d(e);
 		for (let e of this.buttons("tool")) e.addEventListener("click", () => this.choose(e.dataset.tool));
 		for (let e of this.buttons("do")) e.addEventListener("click", () => this.do(e.dataset.do));
-		this.part("presets").addEventListener("change", (e) => this.preset(e.target.selectedIndex)), this.part("priors").addEventListener("change", () => this.showPrior()), this.part("maps").addEventListener("change", () => this.showMap()), this.part("opacity").addEventListener("input", () => this.strengthen());
+		this.part("presets").addEventListener("change", (e) => this.preset(e.target.selectedIndex)), this.part("priors").addEventListener("change", () => this.showPrior()), this.part("maps").addEventListener("change", () => this.showMap()), this.part("opacity").addEventListener("input", () => this.strengthen()), document.addEventListener("click", (e) => this.follow(e), { signal: this.ended.signal });
+	}
+	follow(e) {
+		let t = e.target.closest("[data-open-film]"), n = t && this.films ? this.films.findIndex(({ id: e }) => e === t.dataset.openFilm) : -1;
+		n < 0 || (e.preventDefault(), this.open(n));
 	}
 	list() {
 		let e = this.films.map((e, t) => {
 			let n = document.createElement("button");
-			return n.type = "button", n.className = "tool", n.textContent = `Film ${t + 1}${e.view ? ` ${e.view}` : ""}`, n.addEventListener("click", () => this.open(t)), n;
+			return n.type = "button", n.className = "tool", n.textContent = e.name, n.addEventListener("click", () => this.open(t)), n;
 		});
 		this.part("films").replaceChildren(...e.length > 1 ? e : []), this.part("priors").replaceChildren(...this.priors.map((e) => new Option(`${e.taken} ${e.view}`))), this.part("priors-box").hidden = !this.priors.length;
 	}

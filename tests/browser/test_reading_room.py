@@ -7,8 +7,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS
+from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS, choose_patient
+from tests.browser.test_reading import picture
 from tests.site.running import wait_until
+from tests.synthetic import as_png, synthetic_film
 
 
 @pytest.fixture
@@ -99,6 +101,32 @@ def test_the_next_film_was_fetched_before_it_is_asked_for_and_not_again(browse, 
     page.go_back()
     expect(page).to_have_url(re.compile(re.escape(studies.new)))
     painted(page)
+
+
+def test_a_finding_opens_the_film_on_which_the_model_sees_it(browse, site):
+    page = browse("radiologist", width=1440)
+    choose_patient(page, "Tenzin")
+    films = [
+        {"name": f"{seed}.png", "mimeType": "image/png", "buffer": as_png(synthetic_film(seed))} for seed in (371, 372)
+    ]
+    page.get_by_label("Chest film").set_input_files(films)
+    page.locator("#send-button").click()
+    expect(page.locator(".film[data-progress=done]")).to_have_count(2, timeout=RESULT_SECONDS * 1000)
+    study = page.get_by_role("link", name="Open the study").first.get_attribute("href")
+    page.goto(f"{study}read/")
+    painted(page)
+    film = page.locator(".decision .finding-film").first
+    wanted = film.get_attribute("data-open-film")
+    number = re.search(r"Film (\d)", film.inner_text())
+    assert number
+    other = page.get_by_role("button", name=f"Film {3 - int(number[1])}", exact=True)
+    other.click()
+    expect(other).to_have_attribute("aria-pressed", "true")
+    film.click()
+    expect(page.locator(".pane").first).to_have_attribute("data-radiograph", wanted)
+    expect(page.get_by_role("button", name=number[0], exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(page).to_have_url(re.compile("/read/$"))
+    picture(page, "reading-two-films")
 
 
 def test_a_draft_begun_by_mistake_is_discarded(browse, studies):

@@ -42,8 +42,8 @@ def step(client, study, to: str = "next", query: str = "", **more: str):
     return client.post(address, {"to": to, "report": "", "version": "0"} | more, **headers)
 
 
-def film_of(study):
-    film = factories.predicted_film_make(study, map_key="derived/x/maps.npz").radiograph
+def film_of(study, **fields):
+    film = factories.predicted_film_make(study, map_key="derived/x/maps.npz", **fields).radiograph
     film.display_key = "derived/x/display.png"
     film.save()
     return film
@@ -198,3 +198,57 @@ def test_the_text_of_a_normal_report_is_offered_while_nothing_is_written(reader,
         user=Report.objects.get().author, report=Report.objects.get(), version=1, label="pneumonia", verdict="accepted"
     )
     assert "Lungs clear" not in Report.objects.get().findings_text
+
+
+# --- of several films
+
+
+@pytest.fixture
+def weak_and_strong(three):
+    """A study of two films, the model surer of a pneumonia on the second; both can be shown."""
+    return [film_of(three[0], calibrated={"pneumonia": sure}) for sure in (0.61, 0.97)]
+
+
+def test_a_finding_says_on_which_of_several_films_the_model_sees_it(reader, three, weak_and_strong):
+    _, strong = weak_and_strong
+    page = reader.get(read_address(three[0])).content.decode()
+    decision = page.split('id="decision-pneumonia"')[1].split("</li>")[0]
+    assert "97 %" in decision
+    assert "on Film 2" in decision
+    assert f'data-open-film="{strong.pk}"' in decision
+    assert [film["name"] for film in reader.get(reverse("viewer_films", args=[three[0].pk])).json()["films"]] == [
+        "Film 1",
+        "Film 2",
+    ]
+
+
+def test_films_are_numbered_as_the_viewer_shows_them(reader, three, weak_and_strong):
+    weak, _ = weak_and_strong
+    weak.display_key = ""
+    weak.save()
+    film_of(three[0], calibrated={"pneumonia": 0.55})
+    page = reader.get(read_address(three[0])).content.decode()
+    assert "on Film 1" in page.split('id="decision-pneumonia"')[1].split("</li>")[0]
+
+
+def test_a_lone_film_is_not_numbered(reader, three):
+    film_of(three[0])
+    page = reader.get(read_address(three[0])).content.decode()
+    assert "on Film" not in page
+    assert "Of several films" not in page
+
+
+def test_the_signed_report_says_on_which_film_the_model_saw_it(reader, three, weak_and_strong, user_for):
+    user = user_for("radiologist")
+    reader.get(read_address(three[0]))
+    report = reporting.draft_open(user=user, study=three[0])
+    report = reporting.finding_decide(
+        user=user, report=report, version=report.version, label="pneumonia", verdict="accepted"
+    )
+    report = reporting.draft_save(
+        user=user, report=report, version=report.version, findings_text=report.findings_text, impression="Pneumonia."
+    )
+    reporting.report_sign(user=user, report=report, version=report.version)
+    page = reader.get(reverse("report", args=[three[0].pk])).content.decode()
+    machine = page.split('id="machine"')[1]
+    assert "on Film 2" in machine
