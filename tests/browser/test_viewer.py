@@ -246,8 +246,11 @@ def test_map_is_off_until_asked_for_and_says_what_it_is(with_map):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / "viewer-map-1440.png")
     page.set_viewport_size({"width": 390, "height": 844})
-    beyond = """() => [...document.querySelectorAll(".viewer-map *")].filter((each) => each.getBoundingClientRect().right
-        > document.querySelector(".viewer").getBoundingClientRect().right).map((each) => each.outerHTML.slice(0, 80))"""
+    beyond = """() => {
+        const edge = document.querySelector(".viewer").getBoundingClientRect().right;
+        const parts = [...document.querySelectorAll(".viewer-map *")];
+        return parts.filter((each) => each.getBoundingClientRect().right > edge).map((each) => each.outerHTML);
+    }"""
     assert page.evaluate(beyond) == []
     page.keyboard.press("h")
     expect(toggle).to_have_attribute("aria-pressed", "false")
