@@ -85,7 +85,7 @@ def film_names(films: Iterable[Radiograph]) -> dict[UUID, str]:
     return {film.pk: f"Film {at} {view}".strip() for at, (film, view) in enumerate(zip(shown, views, strict=True), 1)}
 
 
-def is_viewable(film: Radiograph) -> bool:
+def is_viewable(film: Any) -> bool:
     """May this user see the film's pixels, and are there any? Needs a film of `radiographs_read`."""
     return bool(film.display_key) and film.state == Radiograph.State.READY and film.image_visible
 
