@@ -54,7 +54,7 @@ class KerasPredictor:
         self.engine = f"{device}-float32" if gpus else device
         self._trained = [place for place, label in enumerate(card.labels) if label.trained]
         #: The plain float32 network, trained labels only: what `export` converts.
-        self.graph = served_graph(_model(card, weights, "float32"), self._trained, compiled=False)
+        self.graph = served_graph(served_network(card, weights, "float32"), self._trained, compiled=False)
         self._answering = self.graph
         self._sizes: Sequence[int] = BATCH_SIZES
         for policy in compiled:
@@ -82,7 +82,7 @@ class KerasPredictor:
 
         films = np.random.default_rng(0).random((_COMPILED_BATCH, *self.card.preprocessing.size, 1), dtype=np.float32)
         expected = self.predict(films)
-        graph = served_graph(_model(self.card, weights, policy), self._trained, compiled=True)
+        graph = served_graph(served_network(self.card, weights, policy), self._trained, compiled=True)
         try:
             probabilities, maps = (part.numpy() for part in graph(films))
         except tf.errors.OpError as error:
@@ -123,7 +123,7 @@ def served_graph(model: Any, places: Sequence[int], *, compiled: bool) -> Any:
     return tf.function(forward, input_signature=[film], jit_compile=compiled or None)
 
 
-def _model(card: ModelCard, weights: Path, policy: str) -> Any:
+def served_network(card: ModelCard, weights: Path, policy: str) -> Any:
     """The served network under a dtype policy, which says in what it computes; its weights are float32 under any."""
     import keras
 

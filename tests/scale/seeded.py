@@ -2,7 +2,8 @@
 
 Rows are written past the triggers over ten clinics; the person who looks reads for two of them, a doctor was referred
 the thirty oldest studies of one. Every second study is unread, one film in 500 cannot be used, one in 500 failed, and a
-finding of one in 200 is only possible. Everybody is called Person, a number, and one of 400 family names.
+finding of one in 200 is only possible; of the first thousand one in 20 each, so that a list of them has a full page
+however many follow. Everybody is called Person, a number, and one of 400 family names.
 May import: Django, `mlcore.card`, `mlcore.registry`, `tests.factories`, `tests.conftest`.
 """
 
@@ -33,7 +34,10 @@ SELECT n, gen_random_uuid() AS patient, gen_random_uuid() AS study, gen_random_u
        gen_random_uuid() AS prediction, md5(n::text) || md5(n::text || 'x') AS sha256,
        (SELECT id FROM patients_clinic WHERE code = 'scale-' || n %% {clinics}) AS clinic,
        chr(97 + abs(hashtext(n::text)) %% 20) || chr(97 + abs(hashtext('x' || n)) %% 20) AS family,
-       now() - ({total} - n) * interval '1 minute' AS at, random() AS p
+       now() - ({total} - n) * interval '1 minute' AS at, random() AS p,
+       n %% CASE WHEN n <= 1000 THEN 20 ELSE 500 END = 0 AS unusable,
+       n %% CASE WHEN n <= 1000 THEN 20 ELSE 500 END = 1 AS lost,
+       n %% CASE WHEN n <= 1000 THEN 20 ELSE 200 END = CASE WHEN n <= 1000 THEN 10 ELSE 0 END AS rare
   FROM generate_series({first}, {total}) n;
 INSERT INTO patients_patient (id, clinic_id, name, search_name, birth_year, sex, phone, abha_number, created_at,
        updated_at)
@@ -51,23 +55,21 @@ INSERT INTO diagnosis_radiograph (id, study_id, clinic_id, view, sha256, size, f
        series_instance_uid, study_instance_uid, display_key, quality, warnings, state, code, message, created_at,
        words, done, failed)
 SELECT film, study, clinic, 'PA', sha256, 1, 'png', 512, 512, '', '', '', '', '{{}}', '[]',
-       CASE WHEN n %% 500 = 0 THEN 'rejected' ELSE 'ready' END, CASE WHEN n %% 500 = 0 THEN 'image_blank' ELSE '' END,
+       CASE WHEN unusable THEN 'rejected' ELSE 'ready' END, CASE WHEN unusable THEN 'image_blank' ELSE '' END,
        '', at,
-       ARRAY[CASE WHEN n %% 200 = 0 THEN 'possible' WHEN p >= 0.5 THEN 'likely' ELSE 'absent' END], n %% 500 <> 1,
-       n %% 500 = 1
+       ARRAY[CASE WHEN rare THEN 'possible' WHEN p >= 0.5 THEN 'likely' ELSE 'absent' END], NOT lost, lost
   FROM seeded;
 INSERT INTO diagnosis_job (id, radiograph_id, kind, model_version_id, state, priority, shadow, attempt, retries, solo,
        worker, error_code, queued_at, finished_at, timings_ms, created_at)
-SELECT gen_random_uuid(), film, kind, '{model}', CASE WHEN lost THEN 'failed' ELSE 'succeeded' END, 2, false, 1, 0,
-       false, '', CASE WHEN lost THEN 'worker_lost' ELSE '' END, at, at, '{{}}', at
-  FROM seeded, (VALUES ('prepare', false), ('infer', true)) AS kinds (kind, last),
-       LATERAL (SELECT last AND n %% 500 = 1) AS outcome (lost);
+SELECT gen_random_uuid(), film, kind, '{model}', CASE WHEN lost AND last THEN 'failed' ELSE 'succeeded' END, 2, false,
+       1, 0, false, '', CASE WHEN lost AND last THEN 'worker_lost' ELSE '' END, at, at, '{{}}', at
+  FROM seeded, (VALUES ('prepare', false), ('infer', true)) AS kinds (kind, last);
 INSERT INTO diagnosis_prediction (id, radiograph_id, image_sha256, model_version_id, shadow, engine, urgency, map_key,
        timings_ms, created_at)
 SELECT prediction, film, sha256, '{model}', false, 'fake', p, '', '{{}}', at FROM seeded;
 INSERT INTO diagnosis_finding (prediction_id, label, probability, calibrated, threshold, word)
 SELECT prediction, label, p, p, 0.5,
-       CASE WHEN n %% 200 = 0 THEN 'possible' WHEN p >= 0.5 THEN 'likely' ELSE 'absent' END
+       CASE WHEN rare THEN 'possible' WHEN p >= 0.5 THEN 'likely' ELSE 'absent' END
   FROM seeded, (VALUES ('pneumonia'), ('effusion')) AS labels (label);
 INSERT INTO diagnosis_reading (id, study_id, clinic_id, received_at, emergency, stands_at, urgency, critical, answered,
        finding_id, labels, closed_at, changed_at)
