@@ -76,13 +76,18 @@ def radiographs_read(user: User, predictions: QuerySet[Prediction] | None = None
 
 
 def film_names(films: Iterable[Radiograph]) -> dict[UUID, str]:
-    """What pages call the films of one study, by id: `Film 2 AP`, numbered in the order given among those that can be
-    shown. Needs films of `radiographs_read`. A lone film has no name: there is no other to mistake it for."""
-    shown = [film for film in films if is_viewable(film)]
-    if len(shown) < 2:
+    """What pages call the films of one study, by id: `Film 2 AP`. Numbered in the order of arrival, which must be that
+    of `films`, all of them: a number stays. A lone film has no name, for there is no other to mistake it for."""
+    films = list(films)
+    if len(films) < 2:
         return {}
-    views = ("" if film.view == Radiograph.View.UNKNOWN else film.view for film in shown)
-    return {film.pk: f"Film {at} {view}".strip() for at, (film, view) in enumerate(zip(shown, views, strict=True), 1)}
+    views = ("" if film.view == Radiograph.View.UNKNOWN else film.view for film in films)
+    return {film.pk: f"Film {at} {view}".strip() for at, (film, view) in enumerate(zip(films, views, strict=True), 1)}
+
+
+def films_of(user: User, study: Study) -> QuerySet[Radiograph]:
+    """All films of the study that the user may see, in the order of arrival."""
+    return Radiograph.objects.visible_to(user).filter(study=study).order_by("created_at", "id")
 
 
 def is_viewable(film: Any) -> bool:

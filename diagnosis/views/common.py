@@ -95,6 +95,7 @@ def films_context(user: User, study: Study, films: Iterable[Radiograph]) -> dict
     return {
         "study": study,
         "films": films,
+        "film_names": selectors.film_names(study.films),
         "patient": study.patient if study.patient_visible else None,
         "identifiers": list(study.patient.identifiers.all()) if study.patient_visible else [],
         "may_retry": access.can_at(user, Action.JOB_RETRY, study.clinic),

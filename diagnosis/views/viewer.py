@@ -51,7 +51,7 @@ def viewer_films(request: HttpRequest, study_id: UUID) -> HttpResponse:
     """
     study = _study(request.user, study_id)
     films = list(_films(request.user).filter(study=study).order_by("created_at", "id"))
-    names = selectors.film_names(films)
+    names = selectors.film_names(selectors.films_of(request.user, study))
     answer = {
         "study": str(study.pk),
         "patient": str(study.patient_id),

@@ -222,13 +222,19 @@ def test_a_finding_says_on_which_of_several_films_the_model_sees_it(reader, thre
     ]
 
 
-def test_films_are_numbered_as_the_viewer_shows_them(reader, three, weak_and_strong):
-    weak, _ = weak_and_strong
+def test_a_film_keeps_its_number_where_another_cannot_be_shown(reader, three, weak_and_strong):
+    weak, strong = weak_and_strong
     weak.display_key = ""
     weak.save()
-    film_of(three[0], calibrated={"pneumonia": 0.55})
     page = reader.get(read_address(three[0])).content.decode()
-    assert "on Film 1" in page.split('id="decision-pneumonia"')[1].split("</li>")[0]
+    assert "on Film 2" in page.split('id="decision-pneumonia"')[1].split("</li>")[0]
+    assert [film["name"] for film in reader.get(reverse("viewer_films", args=[three[0].pk])).json()["films"]] == [
+        "Film 2"
+    ]
+    study_page = reader.get(reverse("study_detail", args=[three[0].pk])).content.decode()
+    assert "Film 2" in study_page.split(f'id="film-{strong.pk}"')[1].split("film-canvas")[0]
+    renewed = reader.get(reverse("study_status", args=[three[0].pk]), {"film": str(strong.pk)}).content.decode()
+    assert "Film 2" in renewed
 
 
 def test_a_lone_film_is_not_numbered(reader, three):
