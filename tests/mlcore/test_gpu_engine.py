@@ -92,7 +92,7 @@ def test_compiled_network_that_says_something_else_does_not_answer(
     warnings: Callable[[], list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    served = engine._model
+    served = engine.served_network
 
     def other(card: ModelCard, weights: Path, policy: str) -> object:
         model = served(card, weights, policy)
@@ -100,7 +100,7 @@ def test_compiled_network_that_says_something_else_does_not_answer(
             model.get_layer("bias").bias.assign_add([1.0, 0.0, 0.0])
         return model
 
-    monkeypatch.setattr(engine, "_model", other)
+    monkeypatch.setattr(engine, "served_network", other)
     chosen = KerasPredictor(tiny_card, tiny_folder / WEIGHTS_FILE, LIKE_AMPERE)
     assert chosen.engine.endswith("-xla-float32")
     assert ["mixed_bfloat16 differs" in text for text in warnings()] == [True]
