@@ -68,7 +68,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     said = outputs(val, keras)
     films, films_val = inputs_of(train, card.preprocessing), inputs_of(said.films, card.preprocessing)
     calibration = inputs_of(thin(train, CALIBRATION_FILMS), card.preprocessing)
-    teacher, student = (served_network(card, options.model / WEIGHTS_FILE, "float32") for _ in range(2))
+    student = served_network(card, options.model / WEIGHTS_FILE, "float32")
+    told = _asked(student, films)  # by itself, while nothing is rounded
     rounding = Rounding(student)
     rounding.watch(lambda: [student(film[None], training=False) for film in calibration])
     found: dict[str, Any] = {"films": len(films), "epochs": options.epochs, "rate": options.rate, "after_epoch": []}
@@ -82,7 +83,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     found["before"] = changed()
     tell()
-    for loss in _epochs(student, films, _asked(teacher, films), options):
+    for loss in _epochs(student, films, told, options):
         found["after_epoch"].append({"loss": round(loss, 5), "words_changed": changed()})
         tell()
     found["exported"] = _exported(student, card, said, task, options.form)

@@ -24,7 +24,7 @@ from mlcore.card import NORMAL
 from patients import access
 from patients.access import Action
 from patients.keyset import among_first
-from patients.models import Clinic, User
+from patients.models import Clinic, PatientIdentifier, User
 
 _ORDER = ("-emergency", "stands_at", "id")
 #: Counts stop here: whoever has a thousand studies waiting needs no exact figure, and the page stays fast.
@@ -102,19 +102,21 @@ def worklist_page(
     Each clinic's part is read in the order of its index, then they are merged. Filters (empty ones do not filter):
     `clinic` (id), `label` (a finding at or above its threshold), `state` (of `STATES`), `age_from` and `age_to`
     (years), `date_from` and `date_to` (of arrival, both included). Each row has its study with patient and clinic, its
-    finding with the model, who claimed it, `draft` (status of a report begun, or None) and, without an answer, `film`.
+    finding with the model, who claimed it, `draft` (status of a report begun, or None), the patient's `mrn` (or None)
+    and, without an answer, `film`.
     """
     wanted = [clinic for clinic in clinics if filters.get("clinic") in (None, clinic.pk)]
     parts = [_part(user, clinic, filters, after) for clinic in wanted]
     if not parts:
         return [], False
     drafts = Report.objects.filter(study=OuterRef("study"), status__in=["draft", "preliminary"])
+    numbers = PatientIdentifier.objects.filter(patient=OuterRef("study__patient"), system="MRN").order_by("value")
     rows = (
         Reading.objects.visible_to(user)
         .filter(among_first(Reading, parts, _ORDER, size + 1))
         .select_related("study__patient__clinic", "clinic", "claimed_by", "finding__prediction")
         .prefetch_related("finding__prediction__model_version")
-        .annotate(draft=Subquery(drafts.values("status")[:1]))
+        .annotate(draft=Subquery(drafts.values("status")[:1]), mrn=Subquery(numbers.values("value")[:1]))
         .order_by(*_ORDER)
     )
     found = list(rows)

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db import IntegrityError, transaction
-from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -47,7 +46,6 @@ def open_studies(request: HttpRequest) -> HttpResponse:
     rows, more = worklist.worklist_page(
         user=request.user, clinics=clinics, filters=filters, after=_after(request), size=PAGE_SIZE
     )
-    prefetch_related_objects(rows, "study__patient__identifiers")
     _rows_judge(rows)
     context = {
         "form": form,

@@ -7,10 +7,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS, choose_patient
+from tests.browser.conftest import RESULT_SECONDS, SCREENSHOTS
+from tests.browser.test_pages import read_study  # noqa: F401  a fixture
 from tests.browser.test_reading import picture
 from tests.site.running import wait_until
-from tests.synthetic import as_png, synthetic_film
 
 
 @pytest.fixture
@@ -103,19 +103,12 @@ def test_the_next_film_was_fetched_before_it_is_asked_for_and_not_again(browse, 
     painted(page)
 
 
-def test_a_finding_opens_the_film_on_which_the_model_sees_it(browse, site):
+def test_a_finding_opens_the_film_on_which_the_model_sees_it(browse, read_study):  # noqa: F811
     page = browse("radiologist", width=1440)
-    choose_patient(page, "Tenzin")
-    films = [
-        {"name": f"{seed}.png", "mimeType": "image/png", "buffer": as_png(synthetic_film(seed))} for seed in (371, 372)
-    ]
-    page.get_by_label("Chest film").set_input_files(films)
-    page.locator("#send-button").click()
-    expect(page.locator(".film[data-progress=done]")).to_have_count(2, timeout=RESULT_SECONDS * 1000)
-    study = page.get_by_role("link", name="Open the study").first.get_attribute("href")
-    page.goto(f"{study}read/")
+    page.goto(f"{read_study}read/")
     painted(page)
-    film = page.locator(".decision .finding-film").first
+    page.locator("#decisions details.fold summary").click()
+    film = page.locator("#decisions .finding-film").first
     wanted = film.get_attribute("data-open-film")
     number = re.search(r"Film (\d)", film.inner_text())
     assert number
