@@ -64,6 +64,14 @@ class TokenAuthentication(TellsTheDatabase, knox.auth.TokenAuthentication):
             raise exceptions.AuthenticationFailed
         return user, row
 
+    def _cleanup_token(self, auth_token: Any) -> bool:
+        """Has the token expired, and is it gone now? knox would read all tokens of the person each time, to remove
+        others that have; those are removed when they are used."""
+        if auth_token.expiry is None or auth_token.expiry >= timezone.now():
+            return False
+        auth_token.delete()
+        return True
+
     def validate_user(self, auth_token: Any) -> Any:
         """A program never signs in, so its last sign-in is when its token was last used, to the minute."""
         user, _ = found = super().validate_user(auth_token)

@@ -26,7 +26,6 @@ from patients.access import Action
 from patients.api.base import RecordedViewSet
 from patients.errors import ApplicationError
 from patients.models import Clinic, Patient, User
-from patients.selectors import patient_read
 
 
 def id_of(what: str) -> list[OpenApiParameter]:
@@ -67,7 +66,8 @@ class StudyViewSet(RecordedViewSet):
         if not access.clinic_ids(request.user, Action.STUDY_UPLOAD):
             raise ApplicationError("permission_denied")
         film, fields = film_received(request, serializers.StudyNewSerializer)
-        patient = patient_read(user=request.user, patient_id=fields.pop("patient"))
+        patients = Patient.objects.select_related("clinic")
+        patient = access.get_visible(patients, request.user, pk=fields.pop("patient"))
         access.require_at(request.user, Action.STUDY_UPLOAD, patient.clinic)
         doctor = _referring_doctor(fields.pop("referring_doctor", ""), patient.clinic)
         result = study_create(user=request.user, patient=patient, referring_doctor=doctor, **fields, **film)

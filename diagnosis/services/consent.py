@@ -49,8 +49,13 @@ def jobs_permitted(jobs: Iterable[Job]) -> set[UUID]:
     return set(Job.objects.filter(permits, pk__in=[job.pk for job in jobs]).values_list("pk", flat=True))
 
 
-def care_require(patient: Patient, urgency: str) -> None:
-    """Raises `care_not_agreed` where no film may be taken in. In an emergency only a recorded denial forbids it."""
+def film_take_permitted(patient: Patient, urgency: str) -> bool:
+    """May a model read the film that is being taken in? Raises `care_not_agreed` where no film may be taken in; in an
+    emergency only a recorded denial forbids it. One query."""
     emergency = urgency == Study.Urgency.EMERGENCY
-    if not consents.is_permitted(patient, Purpose.CARE, unless_denied=emergency):
+    care, model = consent_permits(Purpose.CARE, unless_denied=emergency), consent_permits(Purpose.AI_ASSISTANCE)
+    permits = Patient.objects.filter(pk=patient.pk).annotate(care=care, model=model).values_list("care", "model")
+    care_agreed, model_agreed = permits.first() or (False, False)
+    if not care_agreed:
         raise ApplicationError("care_not_agreed")
+    return bool(model_agreed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -43,6 +44,11 @@ PRESENCE = Presence()
 
 #: Set when the process is asked to end: the batch in work is finished, no other is begun.
 STOPPING = threading.Event()
+
+#: How long a batch waits for films that are being prepared. What surrounds the network (claim, rows, worklist, history,
+#: audit) costs a processor more than the network itself, and a batch shares most of it. A film that comes alone does
+#: not wait, nor does an emergency.
+GATHER_SECONDS = 0.1
 
 #: Models that wait for the machine to recover.
 PAUSES = Pauses()
@@ -77,6 +83,10 @@ def infer_waiting(*, worker: str) -> int:
     claimed = 0
     limit = settings.INFER_BATCH
     while not STOPPING.is_set():
+        if queue.batch_grows(limit):
+            time.sleep(GATHER_SECONDS)
+            if STOPPING.is_set():
+                break
         jobs = queue.jobs_claim(kind=Job.Kind.INFER, limit=limit, worker=worker, skip_models=PAUSES.paused())
         if not jobs:
             break
@@ -243,8 +253,7 @@ def _results_store(answers: Sequence[Answer], predictor: Predictor, timings: dic
             Prediction.objects.bulk_create(prediction for prediction, _ in results)
             Finding.objects.bulk_create(finding for _, findings in results for finding in findings)
             readings_place([job.radiograph_id for job in jobs if not job.shadow])
-            for job in jobs:
-                queue.job_record(job)
+            queue.jobs_record(*jobs)
     for job, _ in answers:
         with bound_contextvars(job_id=str(job.pk)):
             if job.pk in permitted:

@@ -23,7 +23,7 @@ from django.utils import timezone
 import diagnosis.errors  # noqa: F401  joins the image codes to the table
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, Study, UploadKey
-from diagnosis.services.consent import ai_permitted, care_require
+from diagnosis.services.consent import film_take_permitted
 from diagnosis.services.identity import patient_check
 from diagnosis.services.merging import require_not_merged
 from diagnosis.services.queue import DATABASE_AWAY, PRIORITY, hint_publish
@@ -77,13 +77,15 @@ class IntakeResult:
 
 @dataclass(frozen=True)
 class _Film:
-    """One checked upload on its way into the database. `study` may not be stored yet."""
+    """One checked upload on its way into the database. `study` may not be stored yet; `for_model` says that the patient
+    agrees to a model's reading it."""
 
     user: User
     study: Study
     upload: Upload
     view: str
     key: str
+    for_model: bool
     facts: HeaderFacts
     fingerprint: str
 
@@ -169,7 +171,7 @@ def _doctor(doctor: User | None, clinic: Clinic) -> User | None:
 def _film_take(
     user: User, study: Study, upload: Upload | None, view: str, key: str, declared_sha256: str
 ) -> IntakeResult:
-    care_require(study.patient, study.urgency)
+    for_model = film_take_permitted(study.patient, study.urgency)
     if upload is None:
         raise ApplicationError("file_missing")
     if declared_sha256 and declared_sha256.strip().lower() != upload.sha256:
@@ -180,6 +182,7 @@ def _film_take(
         upload=upload,
         view=_choice(view, Radiograph.View.values, "view"),
         key=clean_text(key, field="Idempotency-Key", limit=255),
+        for_model=for_model,
         facts=_inspect(upload, study.patient),
         fingerprint=_fingerprint(study, upload, view),
     )
@@ -304,17 +307,16 @@ def _film_add(film: _Film) -> Radiograph:
     Job.objects.create(
         radiograph=radiograph,
         kind=Job.Kind.PREPARE,
-        model_version=_model_for(study.patient),
+        # The model whose input is prepared: none where the patient does not agree to AI assistance.
+        model_version=_active_model() if film.for_model else None,
         priority=PRIORITY[study.urgency],
     )
     reading_open(radiograph, first=first)
     return radiograph
 
 
-def _model_for(patient: Patient) -> ModelVersion | None:
-    """The model whose input is prepared: none where the patient does not agree to AI assistance."""
-    active = ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).defer("card")
-    return active.first() if ai_permitted(patient) else None
+def _active_model() -> ModelVersion | None:
+    return ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).defer("card").first()
 
 
 def _refuse_conflicts(study: Study, facts: HeaderFacts) -> None:

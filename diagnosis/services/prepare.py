@@ -9,7 +9,7 @@ committed Job(infer) hands over to `diagnosis.services.infer`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -44,8 +44,10 @@ _INFRASTRUCTURE = (*queue.DATABASE_AWAY, InfrastructureError, ModelIntegrityErro
 
 @dataclass
 class _Prepared:
-    """What the stage found out; `code` is empty for a film that can be used."""
+    """What the stage found out; `code` is empty for a film that can be used, `model` is the one that may
+    read it, None where there is none or the patient does not agree."""
 
+    model: ModelVersion | None = None
     code: str = ""
     message: str = ""
     display_key: str = ""
@@ -81,6 +83,9 @@ def film_prepare(job: Job) -> None:
 def _prepare(job: Job) -> _Prepared:
     sha256 = job.radiograph.sha256
     prepared = _Prepared()
+    # Asked once here: of a withdrawal from now on the infer stage hears, before it reads and before it stores.
+    if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
+        prepared.model = job.model_version
     data = storage.original_read(sha256)
     if settings.CLAMAV_URL:
         with prepared.timings.step("scan"):
@@ -106,9 +111,9 @@ def _prepare(job: Job) -> _Prepared:
             prepared.code, prepared.message = quality.reasons[0].code, quality.reasons[0].message
             return prepared
         prepared.warnings += [FilmWarning(reason.code, reason.message) for reason in quality.reasons]
-        if job.model_version is not None and ai_permitted(job.radiograph.study.patient):
+        if prepared.model is not None:
             with prepared.timings.step("preprocess"):
-                recipe = _recipe(job.model_version)
+                recipe = _recipe(prepared.model)
                 storage.input_write(model_input(image, recipe, sha256))
             prepared.shadows = _shadows_prepare(image, sha256, written=recipe.id)
     if image.stored is not None:
@@ -171,16 +176,13 @@ def _commit(job: Job, prepared: _Prepared) -> None:
     with transaction.atomic():
         queue.jobs_finish(job, timings_ms=prepared.timings.ms)
         _film_move(job.radiograph, prepared)
-        queued = False
-        if job.model_version is not None and not ai_permitted(job.radiograph.study.patient):
+        if prepared.model is None:
             _model_forget(job)
-        elif not prepared.code and job.model_version is not None:
-            queued = _infer_queue(job, job.model_version)
-            for model in prepared.shadows:
-                _infer_queue(job, model, shadow=True)
-        queue.job_record(job, outcome=prepared.code or "ok")
-    if queued:
-        queue.hint_publish(Job.Kind.INFER)
+        elif not prepared.code:
+            _infer_queue(job, prepared.model, prepared.shadows)
+        queue.jobs_record(job, outcome=prepared.code or "ok")
+    if prepared.model is not None and not prepared.code:
+        queue.hints_top_up(Job.Kind.INFER, 1)  # whoever hears of one film looks for all
 
 
 def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
@@ -206,18 +208,30 @@ def _film_move(radiograph: Radiograph, prepared: _Prepared) -> None:
 def _model_forget(job: Job) -> None:
     """No model was asked, for the patient does not agree: should that change, the sweeper finds the film by this. Of a
     film that was prepared without a model before there is such a job already."""
+    if job.model_version_id is None:
+        return
     prepared = Job.objects.filter(radiograph=job.radiograph_id, kind=Job.Kind.PREPARE, model_version=None)
     if not prepared.exists():
         Job.objects.filter(pk=job.pk).update(model_version=None)
 
 
-def _infer_queue(job: Job, model: ModelVersion, *, shadow: bool = False) -> bool:
-    """Queue a model's turn, once per film and model."""
-    live = {"radiograph": job.radiograph, "kind": Job.Kind.INFER, "model_version": model}
-    if Job.objects.filter(**live).exclude(state__in=[Job.State.FAILED, Job.State.CANCELLED]).exists():
-        return False
-    Job.objects.create(**live, shadow=shadow, priority=SHADOW_PRIORITY if shadow else job.priority)
-    return True
+def _infer_queue(job: Job, speaking: ModelVersion, shadows: Sequence[ModelVersion]) -> None:
+    """Queue the turn of the model and of those on trial, once per film and model: what waits, runs or succeeded already
+    stays as it is (`job_live_once`)."""
+    asked = [(speaking, False, job.priority), *((model, True, SHADOW_PRIORITY) for model in shadows)]
+    Job.objects.bulk_create(
+        (
+            Job(
+                radiograph=job.radiograph,
+                kind=Job.Kind.INFER,
+                model_version=model,
+                shadow=shadow,
+                priority=priority,
+            )
+            for model, shadow, priority in asked
+        ),
+        ignore_conflicts=True,
+    )
 
 
 def _fault(job: Job, error: Exception) -> None:

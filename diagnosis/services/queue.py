@@ -32,7 +32,7 @@ from diagnosis.services.consent import NOT_AGREED, ai_permitted
 from diagnosis.services.presence import tally_add
 from patients import access
 from patients.access import Action
-from patients.audit import audit_record
+from patients.audit import audit_record, audit_work
 from patients.errors import ApplicationError
 from patients.models import User
 
@@ -88,7 +88,22 @@ def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UU
     if not claimed:
         return []
     jobs = Job.objects.filter(pk__in=claimed).select_related("radiograph__study__patient", "radiograph__clinic")
-    return list(with_version(jobs).order_by("fence"))
+    return sorted(with_version(jobs).order_by(), key=lambda job: job.fence or 0)
+
+
+# More films are on their way, there is room for them, and nothing that waits already is an emergency.
+_GROWS = f"""
+SELECT EXISTS (SELECT FROM {_JOBS} WHERE NOT shadow AND state IN ('queued', 'running') AND kind = 'prepare')
+  AND (SELECT count(*) FILTER (WHERE priority > %(emergency)s) = count(*) AND count(*) < %(limit)s FROM (
+       SELECT priority FROM {_JOBS} WHERE NOT shadow AND state = 'queued' AND kind = 'infer' LIMIT %(limit)s) waiting)
+"""  # noqa: S608  the table's own name
+
+
+def batch_grows(limit: int) -> bool:
+    """Would a batch of up to `limit` films be larger if it were claimed a moment later?"""
+    with connection.cursor() as cursor:
+        cursor.execute(_GROWS, {"limit": limit, "emergency": PRIORITY[Study.Urgency.EMERGENCY]})
+        return bool(cursor.fetchone()[0])
 
 
 def _lease() -> timedelta:
@@ -143,21 +158,14 @@ def job_fail(job: Job, code: str) -> None:
     """running → failed for good; only staff can ask again. Raises StaleFenceError."""
     with transaction.atomic():
         _leave([job], state=Job.State.FAILED, error_code=code)
-        job_record(job, outcome=code)
+        jobs_record(job, outcome=code)
     log.error("%s job %s failed: %s", job.kind, job.pk, code)
 
 
-def job_record(job: Job, *, outcome: str = "ok") -> None:
-    """A worker's entry in the audit of the film's patient."""
-    radiograph = job.radiograph
-    audit_record(
-        user=None,
-        verb=job.kind,
-        target=radiograph,
-        clinic=radiograph.clinic,
-        patient=radiograph.study.patient,
-        outcome=outcome,
-    )
+def jobs_record(*jobs: Job, outcome: str = "ok") -> None:
+    """A worker's entry for each job in the audit of the film's patient."""
+    films = [(job.radiograph, job.radiograph.clinic, job.radiograph.study.patient) for job in jobs]
+    audit_work(verb=jobs[0].kind, targets=films, outcome=outcome)
 
 
 def _leave(jobs: Sequence[Job], **values: Any) -> None:

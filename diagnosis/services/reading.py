@@ -31,6 +31,19 @@ from patients.models import Clinic, User
 CLAIM_LASTS = timedelta(minutes=10)
 RENEW_SECONDS = 120
 
+#: What `_place` decides; the claim is not its to change.
+_PLACE = [
+    "received_at",
+    "closed_at",
+    "stands_at",
+    "emergency",
+    "urgency",
+    "critical",
+    "answered",
+    "finding",
+    "labels",
+    "placed_by",
+]
 _NO_CLAIM = {"claimed_by": None, "claimed_at": None, "claimed_until": None}
 
 
@@ -47,6 +60,7 @@ def reading_open(film: Radiograph, *, first: bool) -> None:
     if first:
         reading = Reading(study=study, clinic=study.clinic, received_at=film.created_at)
         _stand(reading, study, [], answered=False, head_start=_head_start)
+        reading.save(force_insert=True)
         return
     fresh = {"clinic": study.clinic, "received_at": film.created_at, "stands_at": film.created_at, "urgency": 0.0}
     reading, created = Reading.objects.select_for_update().get_or_create(study=study, defaults=fresh)
@@ -108,6 +122,8 @@ def _place(readings: Sequence[Reading]) -> None:
         answers = [prediction for prediction in shown if prediction is not None]
         answered = len(answers) == len(shown)
         _stand(reading, studies[reading.study_id], answers, answered=answered, head_start=head_start)
+    # All are there already: this is the one statement by which Django changes many rows, each in its own way.
+    Reading.objects.bulk_create(readings, update_conflicts=True, unique_fields=["id"], update_fields=_PLACE)
 
 
 def _stand(
@@ -127,7 +143,6 @@ def _stand(
     reading.finding, reading.labels, reading.answered = urgency.finding, list(urgency.labels), urgency.answered
     most = head_start(study.clinic) if urgency.value else timedelta(0)
     reading.stands_at = triage.stands_at(reading.received_at, urgency.value, most)
-    reading.save()
 
 
 def _head_start(clinic: Clinic) -> timedelta:

@@ -54,6 +54,14 @@ def test_an_expired_token_is_refused(user_for):
     AuthToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
     response = APIClient(HTTP_AUTHORIZATION=f"Token {token}").get(URL)
     assert_problem(response, "not_authenticated")
+    assert not AuthToken.objects.exists()
+
+
+def test_a_token_without_an_end_is_good_beside_one_that_has_expired(user_for):
+    user = user_for("operator")
+    AuthToken.objects.create(user, expiry=timedelta(seconds=-1))
+    _, token = AuthToken.objects.create(user, expiry=None)
+    assert APIClient(HTTP_AUTHORIZATION=f"Token {token}").get(URL).status_code == 200
 
 
 def test_deactivation_acts_at_once(api_for, user_for):

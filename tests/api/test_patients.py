@@ -160,8 +160,8 @@ def test_a_list_costs_the_same_number_of_queries_however_long_it_is(number, api_
     for _ in range(number):
         make.patient_make(clinic, mrn="x" + str(timezone.now().timestamp()))
     client = api_for("operator")
-    # token, its clean-up, memberships; two limits; patients, numbers; for the audit: recent entries, new entries
-    with django_assert_num_queries(7):
+    # token, memberships; two limits; patients, numbers; for the audit: recent entries, new entries
+    with django_assert_num_queries(6):
         assert len(client.get(URL).json()["results"]) == number
 
 

@@ -314,7 +314,7 @@ def test_pages_of_every_list_are_whole(path, api_for, patient):
 
 
 @pytest.mark.parametrize(
-    ("path", "queries"), [("studies/", 12), ("radiographs/", 12), ("predictions/", 9), ("jobs/", 7)]
+    ("path", "queries"), [("studies/", 11), ("radiographs/", 11), ("predictions/", 8), ("jobs/", 6)]
 )
 @pytest.mark.parametrize("number", [1, 4])
 def test_a_list_costs_the_same_number_of_queries_however_long_it_is(

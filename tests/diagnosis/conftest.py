@@ -47,7 +47,8 @@ def hints(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
     for module in ("intake", "models"):
         monkeypatch.setattr(f"diagnosis.services.{module}.hint_publish", publish)
     monkeypatch.setattr("diagnosis.services.recovery.hints_top_up", publish)
-    monkeypatch.setattr("diagnosis.services.queue.hint_publish", publish)  # prepare calls it there
+    for name in ("hint_publish", "hints_top_up"):  # queue and prepare call them there
+        monkeypatch.setattr(f"diagnosis.services.queue.{name}", publish)
     return sent
 
 

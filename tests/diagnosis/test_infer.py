@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from typing import Any
 
@@ -15,6 +16,7 @@ from diagnosis.services import infer, queue
 from diagnosis.services.infer import infer_waiting
 from diagnosis.services.model_files import model_folder
 from diagnosis.services.pauses import Pauses
+from diagnosis.services.prepare import prepare_next
 from mlcore.card import WEIGHTS_FILE
 from mlcore.contracts import InfrastructureError
 from mlcore.predictors.base import machine_at_fault
@@ -225,9 +227,8 @@ def test_an_error_of_an_engine_that_the_film_caused_is_not_the_machines():
 
 
 def test_a_batch_is_stored_in_one_transaction_however_many_films_it_has(model, batch, django_assert_max_num_queries):
-    """Its place in the worklist and its entry in the audit are a film's own; all else is asked once."""
     jobs = queue.jobs_claim(kind="infer", limit=8, worker="test")
-    with django_assert_max_num_queries(17 + 2 * len(jobs)):
+    with django_assert_max_num_queries(19):
         infer.films_infer(jobs)
     assert Prediction.objects.count() == len(jobs) == len(batch)
     assert set(Job.objects.filter(kind="infer").values_list("state", flat=True)) == {"succeeded"}
@@ -343,15 +344,46 @@ def test_an_idle_worker_loads_the_model_that_became_active(model, settings):
     assert (infer.PRESENCE.model_sha256, infer.PRESENCE.note) == (model.sha256, "")
 
 
-def test_batches_are_as_large_as_the_setting_allows(model, batch, settings, monkeypatch):
-    settings.INFER_BATCH = 3
-    sizes: list[int] = []
+@pytest.fixture
+def sizes(monkeypatch) -> list[int]:
+    """How many films the model was given at a time."""
+    given: list[int] = []
     predict = FakePredictor.predict
 
     def counted(self: FakePredictor, films: np.ndarray) -> Any:
-        sizes.append(len(films))
+        given.append(len(films))
         return predict(self, films)
 
     monkeypatch.setattr(FakePredictor, "predict", counted)
+    return given
+
+
+def test_batches_are_as_large_as_the_setting_allows(model, batch, settings, sizes):
+    settings.INFER_BATCH = 3
     run()
     assert sizes == [3, 1]
+
+
+def test_a_film_waits_a_moment_for_one_that_is_being_prepared(model, prepared, take_in, monkeypatch, sizes):
+    prepared(1)
+    take_in(2)
+    monkeypatch.setattr(infer.time, "sleep", lambda seconds: prepare_next(worker="test"))
+    run()
+    assert sizes == [2]
+
+
+def test_a_film_that_comes_alone_is_not_kept_waiting(model, prepared, monkeypatch):
+    prepared()
+    waits: list[float] = []
+    monkeypatch.setattr(infer.time, "sleep", waits.append)
+    run()
+    assert (Prediction.objects.count(), waits) == (1, [])
+
+
+def test_a_worker_that_is_asked_to_end_while_it_waits_claims_nothing_more(model, prepared, take_in, monkeypatch):
+    prepared(1)
+    take_in(2)
+    monkeypatch.setattr(infer, "STOPPING", threading.Event())
+    monkeypatch.setattr(infer.time, "sleep", lambda seconds: infer.STOPPING.set())
+    assert run() == 0
+    assert set(Job.objects.filter(kind="infer").values_list("state", flat=True)) == {"queued"}

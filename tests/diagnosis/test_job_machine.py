@@ -99,7 +99,7 @@ class JobMachine(RuleBasedStateMachine):
     def die_between_the_writes_of_a_result(self, number: int) -> None:
         jobs = self._claim(number)
         before = [self._rows(job) for job in jobs]
-        dies = mock.patch.object(queue, "job_record", side_effect=Crash)
+        dies = mock.patch.object(queue, "jobs_record", side_effect=Crash)
         with dies, pytest.raises((Crash, queue.StaleFenceError)):
             self._write(jobs)
         assert [self._rows(job) for job in jobs] == before, "all rows or none"
@@ -246,7 +246,7 @@ class JobMachine(RuleBasedStateMachine):
             infer._results_store(self._answers(jobs), self.world.predictor, {})
         else:
             (job,) = jobs
-            prepare._commit(job, prepare._Prepared())
+            prepare._commit(job, prepare._Prepared(model=job.model_version))
 
     def _answers(self, jobs: list[Job]) -> list[infer.Answer]:
         return [(job, self._outcome(job)) for job in jobs]

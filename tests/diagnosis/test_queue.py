@@ -112,6 +112,27 @@ def test_two_workers_never_get_the_same_job(job_of):
     assert len(got) == len(set(got)) == 20
 
 
+@pytest.mark.parametrize(
+    ("jobs", "grows"),
+    [
+        ([("infer", "queued", {})], False),
+        ([("infer", "queued", {}), ("prepare", "queued", {})], True),
+        ([("infer", "queued", {}), ("prepare", "running", {})], True),
+        ([("infer", "queued", {}), ("prepare", "failed", {})], False),
+        ([("infer", "queued", {}), ("prepare", "succeeded", {})], False),
+        ([("infer", "queued", {"priority": 0}), ("infer", "queued", {}), ("prepare", "queued", {})], False),
+        ([("infer", "queued", {"priority": 1}), ("prepare", "queued", {})], True),
+        ([("infer", "queued", {})] * 2 + [("prepare", "queued", {})], True),
+        ([("infer", "queued", {})] * 3 + [("prepare", "queued", {})], False),
+        ([("prepare", "queued", {})], True),
+    ],
+)
+def test_a_batch_grows_while_films_are_prepared_and_there_is_room_and_no_emergency(job_of, jobs, grows):
+    for kind, state, fields in jobs:
+        job_of(kind, state, **fields)
+    assert queue.batch_grows(3) is grows
+
+
 def test_only_the_holder_of_the_fence_can_finish(job_of):
     job_of()
     (late,) = claim()
