@@ -77,6 +77,8 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
         "loggers": {
             # Two lines per message, and a message says little: the jobs' own lines tell what was done.
             **{name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")},
+            # It would list the letters of every paper, a patient's name among them.
+            "fontTools": {"level": "WARNING"},
             # `cxrsite.requests` writes each request once, `cxrsite.problems` where a fault was.
             "django.request": {"level": "CRITICAL"},
         },

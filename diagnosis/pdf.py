@@ -26,6 +26,8 @@ MISSING = "▯"
 #: millimetres on A4
 MARGIN, WIDTH, FILM_WIDTH, GAP = 18.0, 174.0, 56.0, 8.0
 FILM_PIXELS = 700
+#: Of what the model said: the finding, its numbers, what the reader made of them.
+_MACHINE_WIDTHS = (42.0, 76.0, 56.0)
 
 
 class _Paper(FPDF):
@@ -100,7 +102,7 @@ def report_pdf(sheet: Sheet) -> bytes:
     beside = WIDTH - (FILM_WIDTH + GAP if sheet.film else 0)
     top, bottom = paper.get_y(), 0.0
     if sheet.film:
-        bottom = top + 3 + _film(paper, sheet.film, top + 3)
+        bottom = top + 3 + _film(paper, sheet.film, sheet.film_name, top + 3)
     paper.set_y(top)
     paper.heading(sheet.frame["conclusion"], width=beside)
     paper.say(sheet.conclusion, size=13, bold=True, grey=0, width=beside)
@@ -136,8 +138,8 @@ def _head(paper: _Paper, sheet: Sheet) -> None:
     paper.line(MARGIN, paper.get_y(), MARGIN + WIDTH, paper.get_y())
 
 
-def _film(paper: _Paper, path: Path, top: float) -> float:
-    """The film, small, at the right; its height in millimetres."""
+def _film(paper: _Paper, path: Path, name: str, top: float) -> float:
+    """The film, small, at the right, and below it which of several it is; the height of both in millimetres."""
     with Image.open(path, formats=("PNG",)) as film:
         small = film.convert("L")
         small.thumbnail((FILM_PIXELS, FILM_PIXELS))
@@ -145,7 +147,13 @@ def _film(paper: _Paper, path: Path, top: float) -> float:
     small.save(content, "JPEG", quality=85)
     height = FILM_WIDTH * small.height / small.width
     paper.image(content, x=MARGIN + WIDTH - FILM_WIDTH, y=top, w=FILM_WIDTH)
-    return height
+    if not name:
+        return height
+    paper.set_xy(MARGIN + WIDTH - FILM_WIDTH, top + height + 1)
+    paper.set_font("DejaVu", size=8)
+    paper._ink(100)
+    paper.cell(FILM_WIDTH, 4, paper.printable(name))
+    return height + 5
 
 
 def _machine(paper: _Paper, lines: Sequence[MachineLine]) -> None:
@@ -153,15 +161,16 @@ def _machine(paper: _Paper, lines: Sequence[MachineLine]) -> None:
     paper.ln(4)
     paper.line(MARGIN, paper.get_y(), MARGIN + WIDTH, paper.get_y())
     paper.heading(paper.sheet.frame["machine"])
-    for line in lines:
-        paper.set_font("DejaVu", size=8.5)
-        paper._ink(40)
-        for text, width in ((line.title, 46.0), (line.model, 68.0), (line.reader, 60.0)):
-            last = width == 60.0
-            paper.cell(
-                width,
-                4.6,
-                paper.printable(text),
-                new_x=XPos.LMARGIN if last else XPos.RIGHT,
-                new_y=YPos.NEXT if last else YPos.TOP,
-            )
+    paper.set_font("DejaVu", size=8.5)
+    paper._ink(40)
+    with paper.table(
+        col_widths=_MACHINE_WIDTHS,
+        width=WIDTH,
+        line_height=4.6,
+        align="L",
+        text_align="L",
+        borders_layout="NONE",
+        first_row_as_headings=False,
+    ) as table:
+        for line in lines:
+            table.row([paper.printable(text) for text in (line.title, line.model, line.reader)])

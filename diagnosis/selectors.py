@@ -75,14 +75,15 @@ def radiographs_read(user: User, predictions: QuerySet[Prediction] | None = None
     )
 
 
-def film_names(films: Iterable[Radiograph]) -> dict[UUID, str]:
-    """What pages call the films of one study, by id: `Film 2 AP`. Numbered in the order of arrival, which must be that
-    of `films`, all of them: a number stays. A lone film has no name, for there is no other to mistake it for."""
+def film_names(films: Iterable[Radiograph], word: str = "Film") -> dict[UUID, str]:
+    """What pages and papers call the films of one study, by id: `Film 2 AP`. Numbered in the order of arrival, which
+    must be that of `films`, all of them: a number stays. A lone film has no name, for there is no other to mistake it
+    for."""
     films = list(films)
     if len(films) < 2:
         return {}
     views = ("" if film.view == Radiograph.View.UNKNOWN else film.view for film in films)
-    return {film.pk: f"Film {at} {view}".strip() for at, (film, view) in enumerate(zip(films, views, strict=True), 1)}
+    return {film.pk: f"{word} {at} {view}".strip() for at, (film, view) in enumerate(zip(films, views, strict=True), 1)}
 
 
 def films_of(user: User, study: Study) -> QuerySet[Radiograph]:

@@ -1,6 +1,6 @@
 """A signed report in the words that stand on paper; `diagnosis.pdf` lays them out.
 
-May import: `diagnosis.models`, `.phrases`, `.reports`, `.storage`, `.templatetags.pages`.
+May import: `diagnosis.models`, `.phrases`, `.reports`, `.selectors`, `.storage`, `.templatetags.pages`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from diagnosis import storage
+from diagnosis import selectors, storage
 from diagnosis.models import Report, ReportedFinding
 from diagnosis.phrases import Phrases, day_in, moment_in
 from diagnosis.reports import MachineRow, models_of
@@ -29,8 +30,8 @@ class MachineLine:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Everything that stands on the paper, around it the `frame` of `diagnosis.phrases`. `film` is a picture's path;
-    `machine` is empty where it may not be seen."""
+    """Everything that stands on the paper, around it the `frame` of `diagnosis.phrases`. `film` is a picture's path,
+    `film_name` which of several it is; `machine` is empty where it may not be seen."""
 
     frame: Mapping[str, str]
     clinic: str
@@ -46,6 +47,7 @@ class Sheet:
     model: str
     origin: str
     film: Path | None
+    film_name: str
 
 
 def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases: Phrases) -> Sheet:
@@ -59,6 +61,8 @@ def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases:
     assert signer is not None, "the database gives every signed report both"
     assert signed_at is not None
     amended = report.amendment_reason
+    names = selectors.film_names(study.films, frame["film"])
+    film = next((each for each in study.films if each.image_visible and each.display_key), None)
     return Sheet(
         frame=frame,
         clinic=study.clinic.name,
@@ -75,10 +79,13 @@ def sheet_of(study: Any, report: Report, machine: Sequence[MachineRow], phrases:
             zone=zone,
         ),
         amendment=frame["amended"].format(reason=amended) if amended else "",
-        machine=[MachineLine(_title(row, phrases), _model_words(row, phrases), _said(row, phrases)) for row in machine],
+        machine=[
+            MachineLine(_title(row, phrases), _model_words(row, phrases, names), _said(row, phrases)) for row in machine
+        ],
         model=_model_line(machine, phrases),
         origin=frame["origin"].format(study=study.pk, report=report.pk),
-        film=_film(study),
+        film=_picture(film) if film else None,
+        film_name=names.get(film.pk, "") if film else "",
     )
 
 
@@ -104,12 +111,15 @@ def _title(row: MachineRow, phrases: Phrases) -> str:
     return known[0] if known else row.title
 
 
-def _model_words(row: MachineRow, phrases: Phrases) -> str:
+def _model_words(row: MachineRow, phrases: Phrases, names: Mapping[UUID, str]) -> str:
+    """With the name of the film that it is said of, where there are several."""
     finding = row.finding
     if finding is None:
         return phrases.frame["unknown"]
     numbers = {"percent": percent(finding.calibrated), "threshold": percent(finding.threshold)}
-    return phrases.frame["said"].format(word=phrases.words[finding.word], **numbers)
+    said = phrases.frame["said"].format(word=phrases.words[finding.word], **numbers)
+    name = names.get(finding.prediction.radiograph_id)
+    return f"{said} · {name}" if name else said
 
 
 def _said(row: MachineRow, phrases: Phrases) -> str:
@@ -130,10 +140,6 @@ def _model_line(machine: Sequence[MachineRow], phrases: Phrases) -> str:
     return " ".join(lines)
 
 
-def _film(study: Any) -> Path | None:
-    """The first film that the reader may see."""
-    film = next((each for each in study.films if each.image_visible and each.display_key), None)
-    if film is None:
-        return None
+def _picture(film: Any) -> Path:
     storage.derived_verify(film.display_key)
     return Path(storage.path_of(film.display_key))

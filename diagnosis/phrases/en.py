@@ -48,6 +48,7 @@ ENGLISH = Phrases(
         "signature": "{name}, registration number {number}, {moment} ({zone})",
         "amended": "Amended report; it takes the place of an earlier one because: {reason}",
         "machine": "What the model said: a second opinion by software, no part of the report above",
+        "film": "Film",
         "said": "{word}, {percent} (threshold {threshold})",
         "unknown": "does not know this finding",
         "accepted": "radiologist agrees",

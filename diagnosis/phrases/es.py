@@ -48,6 +48,7 @@ SPANISH = Phrases(
         "signature": "{name}, número de registro {number}, {moment} ({zone})",
         "amended": "Informe corregido; sustituye a uno anterior por este motivo: {reason}",
         "machine": "Lo que dijo el modelo: segunda opinión de un programa, no forma parte del informe anterior",
+        "film": "Imagen",
         "said": "{word}, {percent} (umbral {threshold})",
         "unknown": "no conoce este hallazgo",
         "accepted": "radiólogo: de acuerdo",

@@ -48,6 +48,7 @@ FRENCH = Phrases(
         "signature": "{name}, numéro d’inscription {number}, {moment} ({zone})",
         "amended": "Compte rendu rectifié ; il remplace un compte rendu antérieur pour ce motif : {reason}",
         "machine": "Ce qu’a dit le modèle : second avis d’un logiciel, hors du compte rendu ci-dessus",
+        "film": "Cliché",
         "said": "{word}, {percent} (seuil {threshold})",
         "unknown": "ne connaît pas ce signe",
         "accepted": "radiologue : d’accord",

@@ -48,6 +48,7 @@ PORTUGUESE = Phrases(
         "signature": "{name}, número de registro {number}, {moment} ({zone})",
         "amended": "Laudo retificado; substitui um anterior pelo motivo: {reason}",
         "machine": "O que o modelo disse: segunda opinião de um programa, não faz parte do laudo acima",
+        "film": "Imagem",
         "said": "{word}, {percent} (limiar {threshold})",
         "unknown": "não conhece este achado",
         "accepted": "radiologista: concorda",

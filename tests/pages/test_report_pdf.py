@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from django.urls import reverse
 from PIL import Image
 from pypdf import PdfReader
 
-from diagnosis.models import Report
+from diagnosis.models import Prediction, Radiograph, Report, ReportSettings
 from diagnosis.services import reporting
 from patients.models import AuditEvent, Patient
 from tests import factories
@@ -64,6 +65,33 @@ def test_one_page_says_the_conclusion_first_and_the_model_apart(client_for, user
     assert [text.index(words) for words in order] == sorted(text.index(words) for words in order)
     (film,) = page.images
     assert film.image.size == (400, 500)
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Film"), ("es", "Imagen"), ("fr", "Cliché"), ("ru", "Снимок")])
+def test_of_several_films_the_paper_names_the_one_it_shows_and_the_one_the_model_means(
+    client_for, user_for, study, language, word
+):
+    ReportSettings.objects.create(clinic=study.clinic, language=language)
+    model = Prediction.objects.get().model_version
+    film = factories.predicted_film_make(study, model_version=model, calibrated={"pneumonia": 0.93, "normal": 0.07})
+    Radiograph.objects.filter(pk=film.radiograph_id).update(view="AP")
+    sign(study, user_for("radiologist"))
+    text = text_of(client_for("doctor"), study)
+    (said,) = re.findall(rf"93 % \(\w+ 50 %\) · {word} \d(?: AP)?", text)
+    assert said.endswith(f"{word} 2 AP")
+    assert f"{word} 1" in text, "the first film stands on the paper"
+
+
+def test_the_letters_of_a_paper_are_not_logged(client_for, user_for, study, caplog):
+    sign(study, user_for("radiologist"))
+    caplog.clear()
+    paper_of(client_for("doctor"), study)
+    assert [record.name for record in caplog.records if record.name.startswith("fontTools")] == []
+
+
+def test_a_lone_film_is_not_numbered(client_for, user_for, study):
+    sign(study, user_for("radiologist"))
+    assert "Film 1" not in text_of(client_for("doctor"), study)
 
 
 @pytest.mark.parametrize("name", ["Łucja Šimůnková", "Ольга Ківі", "Ελένη Παπαδοπούλου", "Nguyễn Thị Hằng"])
