@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 from PIL import Image
@@ -81,6 +82,25 @@ def test_second_film_without_answer_counts_beside_the_first(patient):
     with transaction.atomic():
         reading.readings_place([second.pk])
     assert Reading.objects.get(study=study).urgency == 0.5
+
+
+@pytest.mark.django_db
+def test_studies_that_are_answered_together_each_move_once_and_keep_their_reader(patient, user_for):
+    model, radiologist = factories.model_version_make(), user_for("radiologist")
+    films, rows = [], []
+    for number in (0.6, 0.7, 0.8):
+        study = factories.study_make(patient)
+        films.append(factories.predicted_film_make(study, model_version=model, calibrated={"pneumonia": number}))
+        rows.append(factories.reading_make(study))
+    reading.reading_claim(user=radiologist, study_id=rows[1].study_id)
+    with transaction.atomic():
+        reading.readings_place([film.radiograph_id for film in films])
+    placed = [Reading.objects.get(pk=row.pk) for row in rows]
+    assert [row.urgency for row in placed] == pytest.approx([0.6, 0.7, 0.8])
+    assert [row.claimed_by for row in placed] == [None, radiologist, None]
+    history = apps.get_model("diagnosis", "ReadingHistory").objects.order_by("pgh_id")
+    labels = [[*history.filter(pgh_obj=row).values_list("pgh_label", flat=True)] for row in rows]
+    assert labels == [["insert", "update"], ["insert", "update", "update"], ["insert", "update"]]
 
 
 @pytest.mark.django_db
