@@ -66,7 +66,7 @@ class TokenAuthentication(TellsTheDatabase, knox.auth.TokenAuthentication):
 
     def _cleanup_token(self, auth_token: Any) -> bool:
         """Has the token expired, and is it gone now? knox would read all tokens of the person each time, to remove
-        others that have; those are removed when they are used."""
+        others that have; those the sweeper removes."""
         if auth_token.expiry is None or auth_token.expiry >= timezone.now():
             return False
         auth_token.delete()

@@ -1,7 +1,8 @@
 """The sweeper: takes back what dead workers held, repeats lost hints, queues what is missing, tidies up.
 
-May import: Django, `diagnosis.models`, `.storage`, `.services`. Any number of sweepers may run (`manage.py sweeper`,
-two by default); a lock in the database lets one work at a time, and doing it twice changes nothing.
+May import: Django, knox, `diagnosis.models`, `.storage`, `.services`. Any number of sweepers may run
+(`manage.py sweeper`, two by default); a lock in the database lets one work at a time, and doing it twice changes
+nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
+from knox.models import AuthToken
 
 from diagnosis import storage
 from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
@@ -89,6 +91,7 @@ def sweep(*, every: float = 0) -> Swept | None:
         waiting = _waiting()
         UploadKey.objects.filter(created_at__lt=Now() - UPLOAD_KEYS_KEPT).delete()
         Session.objects.filter(expire_date__lt=Now()).delete()
+        AuthToken.objects.filter(expiry__lt=Now()).delete()
         workers_forget()
         worker_seen(name=SWEEPER, kind=Worker.Kind.SWEEPER)
     _leftovers_remove()

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.utils import timezone
+from knox.models import AuthToken
 
 from diagnosis import storage
 from diagnosis.models import Job, UploadKey, Worker
@@ -158,6 +160,18 @@ def test_keys_are_kept_for_a_week(patient, user_for):
         )
     sweep()
     assert list(UploadKey.objects.values_list("key", flat=True)) == ["new"]
+
+
+def test_tokens_and_sessions_that_have_expired_are_removed(db, user_for):
+    hour = timedelta(hours=1)
+    for expiry in (-hour, hour, None):
+        AuthToken.objects.create(user_for("operator"), expiry=expiry)
+    for name, until in (("past", timezone.now() - hour), ("open", timezone.now() + hour)):
+        Session.objects.create(session_key=name, session_data="", expire_date=until)
+    sweep()
+    assert not AuthToken.objects.filter(expiry__lt=timezone.now()).exists()
+    assert AuthToken.objects.count() == 2
+    assert [*Session.objects.values_list("session_key", flat=True)] == ["open"]
 
 
 def test_what_a_killed_upload_left_is_removed_after_a_day(db, settings):
