@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import (
-    Count,
     Exists,
     OuterRef,
     Prefetch,
@@ -370,18 +370,22 @@ def _titles_kept(model_id: UUID) -> dict[str, str]:
 # --- the queue, counted over every clinic: the system counts
 
 
-@acting_as(SYSTEM)
 def queue_places(jobs: Iterable[Job]) -> dict[UUID, int]:
     """The place of each waiting job in the queue of its kind (1 = next), by job id; others are left out: one query."""
-    before = (
-        Q(priority__lt=OuterRef("priority"))
-        | Q(priority=OuterRef("priority"), queued_at__lt=OuterRef("queued_at"))
-        | Q(priority=OuterRef("priority"), queued_at=OuterRef("queued_at"), pk__lt=OuterRef("pk"))
-    )
-    queued = Job.objects.filter(state=Job.State.QUEUED)
-    ahead = queued.filter(before, kind=OuterRef("kind")).order_by().values("kind").annotate(n=Count("pk")).values("n")
-    waiting = queued.filter(pk__in=[job.pk for job in jobs if job.state == Job.State.QUEUED])
-    return dict(waiting.annotate(place=Coalesce(Subquery(ahead), 0) + 1).values_list("pk", "place"))
+    waiting = [job.pk for job in jobs if job.state == Job.State.QUEUED]
+    if not waiting:
+        return {}
+    with acting_as(SYSTEM), connection.cursor() as cursor:
+        cursor.execute(_PLACES, {"waiting": waiting})
+        return dict(cursor.fetchall())
+
+
+_PLACES = """
+SELECT job.id, 1 + (
+  SELECT count(*) FROM diagnosis_job ahead WHERE ahead.state = 'queued' AND ahead.kind = job.kind
+  AND (ahead.priority, ahead.queued_at, ahead.id) < (job.priority, job.queued_at, job.id))
+FROM diagnosis_job job WHERE job.state = 'queued' AND job.id = ANY(%(waiting)s::uuid[])
+"""
 
 
 def queue_place(job: Job) -> int:

@@ -96,7 +96,7 @@ def _deviation(pixels: ImageArray) -> float:
 def _read_picture(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFilm]:
     with open_picture(io.BytesIO(data)) as image:
         image.load()
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith("I"):  # 16-bit PNG
             samples = np.asarray(image).astype(np.uint16)
             return _spread(samples), reading.of_picture(samples)
@@ -106,7 +106,7 @@ def _read_picture(data: bytes, facts: HeaderFacts) -> tuple[ImageArray, StoredFi
 
 def _levels(image: Image.Image) -> npt.NDArray[np.uint8]:
     if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))
+        return np.asarray(image if image.mode == "L" else image.convert("L"))
     if image.mode not in ("LA", "P", "PA", "RGB", "RGBA"):
         raise ImageRefusedError("image_colour_mode")
     if image.has_transparency_data:

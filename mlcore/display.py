@@ -31,7 +31,9 @@ _COLOURS = np.array(
 
 def display_png(image: DecodedImage, *, longest: int = LONGEST) -> bytes:
     """The film as an 8-bit grey PNG, its longer side at most `longest` pixels; nothing else travels with it."""
-    return grey_png(np.asarray(_display(image, longest)))
+    levels = _levels(image)
+    size = _fitted(image, longest)
+    return grey_png(levels if levels.shape == size[::-1] else np.asarray(_resized(levels, size)))
 
 
 def overlay_png(image: DecodedImage, heat: ImageArray, *, longest: int = 512) -> bytes:
@@ -45,7 +47,7 @@ def overlay_png(image: DecodedImage, heat: ImageArray, *, longest: int = 512) ->
 
 def overlay_picture(image: DecodedImage, heat: ImageArray, *, longest: int = 1024) -> bytes:
     """Film and map blended into one RGB PNG, for places that cannot lay one over the other."""
-    film = _display(image, longest).convert("RGBA")
+    film = _resized(_levels(image), _fitted(image, longest)).convert("RGBA")
     return _png(Image.alpha_composite(film, _overlay(film.size, heat)).convert("RGB"))
 
 
@@ -76,12 +78,14 @@ def _fitted(image: DecodedImage, longest: int) -> tuple[int, int]:
     return max(1, round(width * share)), max(1, round(height * share))
 
 
-def _display(image: DecodedImage, longest: int) -> Image.Image:
+def _levels(image: DecodedImage) -> npt.NDArray[np.uint8]:
+    """The film as it is displayed, 0 black to 255 white."""
     levels = _own_levels(image)
-    if levels is None:
-        levels = np.rint(np.clip(image.pixels, 0, 1) * np.float32(255)).astype(np.uint8)
+    return levels if levels is not None else np.rint(np.clip(image.pixels, 0, 1) * np.float32(255)).astype(np.uint8)
+
+
+def _resized(levels: npt.NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
     picture = Image.fromarray(levels)
-    size = _fitted(image, longest)
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
