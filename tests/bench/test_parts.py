@@ -92,7 +92,7 @@ def test_library_is_told_by_what_a_process_has_mapped(tmp_path):
     assert loaded(tmp_path / "gone") == set()
 
 
-WORKS, AND_WAITS = "while time.process_time() < 0.3: pass", "print('done', flush=True); sys.stdin.read()"
+WORKS, AND_WAITS = "while time.process_time() < 0.5: pass", "print('done', flush=True); sys.stdin.read()"
 
 
 def test_processor_time_counts_children_that_have_ended():
@@ -101,7 +101,8 @@ def test_processor_time_counts_children_that_have_ended():
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"done\n"
-        assert seconds_of(psutil.Process(parent.pid)) >= 0.3
+        # The kernel tells it in whole hundredths, each share rounded down; the parent alone has a tenth at most.
+        assert seconds_of(psutil.Process(parent.pid)) >= 0.4
         parent.communicate()
 
 
