@@ -60,10 +60,9 @@ def consents_read(*, user: User, patient: Patient) -> tuple[list[Standing], list
     return [Standing(each, permitted[f"permits_{each.value}"], before.get(each.value)) for each in Purpose], decisions
 
 
-def is_permitted(patient: Patient, purpose: str, *, unless_denied: bool = False) -> bool:
+def is_permitted(patient: Patient, purpose: str) -> bool:
     """May this patient's data be used for the purpose now? As `consent_permits`; whoever asks sees the patient."""
-    permits = consent_permits(purpose, unless_denied=unless_denied)
-    return Patient.objects.filter(permits, pk=patient.pk).exists()
+    return Patient.objects.filter(consent_permits(purpose), pk=patient.pk).exists()
 
 
 @transaction.atomic
