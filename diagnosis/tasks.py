@@ -42,9 +42,9 @@ def task(name: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
 
 @task("diagnosis.prepare")
 def prepare() -> None:
-    from diagnosis.services.prepare import prepare_next  # see `worker.load_for_children`
+    from diagnosis.services.prepare import prepare_waiting  # see `worker.load_for_children`
 
-    prepare_next(worker=worker.process_name(current_task))
+    prepare_waiting(worker=worker.process_name(current_task))
 
 
 @task("diagnosis.infer")

@@ -248,8 +248,10 @@ def _results_store(answers: Sequence[Answer], predictor: Predictor, timings: dic
         jobs = [job for job, _ in kept]
         points = _operating_points(jobs)
         results = [_result(job, outcome, predictor, points[job.radiograph.clinic_id], timings) for job, outcome in kept]
+        for job in jobs:
+            job.timings_ms = timings
         with transaction.atomic():
-            queue.jobs_finish(*jobs, timings_ms=timings)
+            queue.jobs_finish(*jobs)
             Prediction.objects.bulk_create(prediction for prediction, _ in results)
             Finding.objects.bulk_create(finding for _, findings in results for finding in findings)
             readings_place([job.radiograph_id for job in jobs if not job.shadow])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -187,7 +188,7 @@ def _film_take(
         fingerprint=_fingerprint(study, upload, view),
     )
     result = _film_commit(film)
-    if result.created and not hint_publish(Job.Kind.PREPARE):
+    if result.created and not hint_publish(Job.Kind.PREPARE, enough=settings.PREPARE_CONCURRENCY):
         sentence = error_sentence("processing_delayed")
         result.warnings.append({"code": "processing_delayed", "message": sentence})
     return result

@@ -7,11 +7,12 @@ clock decides. Used by `prepare`, `infer` and `recovery`, and by staff through p
 from __future__ import annotations
 
 import faulthandler
+import json
 import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -54,17 +55,23 @@ class StaleFenceError(Exception):
 
 _JOBS = Job._meta.db_table
 
-# One statement: the most urgent job, and what may share its batch. Who looks at the same time takes others.
+# One statement: the most urgent job, and what may share its batch, at most the share of one of `takers` in what waits.
+# An emergency is prepared alone. Who looks at the same time takes others.
 _CLAIM = f"""
 WITH first AS MATERIALIZED (
-  SELECT id, model_version_id, shadow, solo FROM {_JOBS}
+  SELECT id, model_version_id, shadow, solo, priority FROM {_JOBS}
   WHERE kind = %(kind)s AND state = 'queued' AND NOT coalesce(model_version_id = ANY(%(skipped)s::uuid[]), false)
   ORDER BY priority, queued_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), others AS MATERIALIZED (
   SELECT job.id FROM {_JOBS} job, first
   WHERE job.kind = %(kind)s AND job.state = 'queued' AND job.id <> first.id AND NOT job.solo AND NOT first.solo
-    AND job.model_version_id = first.model_version_id AND job.shadow = first.shadow
-  ORDER BY job.priority, job.queued_at, job.id LIMIT %(others)s FOR UPDATE OF job SKIP LOCKED
+    AND job.model_version_id IS NOT DISTINCT FROM first.model_version_id AND job.shadow = first.shadow
+    AND (job.kind = 'infer' OR first.priority > %(emergency)s)
+  ORDER BY job.priority, job.queued_at, job.id
+  LIMIT least(%(others)s, (greatest((SELECT count(*) FROM (
+    SELECT FROM {_JOBS} WHERE kind = %(kind)s AND state = 'queued' LIMIT %(others)s * %(takers)s + 1
+  ) waiting), 1) - 1) / %(takers)s)
+  FOR UPDATE OF job SKIP LOCKED
 ), batch AS (SELECT id FROM first UNION ALL SELECT id FROM others)
 UPDATE {_JOBS} SET
   state = 'running', attempt = attempt + 1, solo = solo OR (SELECT count(*) FROM batch) = 1,
@@ -76,12 +83,13 @@ RETURNING id
 
 
 @transaction.atomic
-def jobs_claim(*, kind: str, limit: int, worker: str, skip_models: Collection[UUID] = ()) -> list[Job]:
+def jobs_claim(*, kind: str, limit: int, worker: str, takers: int = 1, skip_models: Collection[UUID] = ()) -> list[Job]:
     """Take up to `limit` waiting jobs, most urgent first, all for one model version and all on trial or none: running,
-    one attempt counted, each with a lease and a fence of its own. A job that must run alone comes alone; so does one
-    that happens to."""
-    asked: dict[str, Any] = {"kind": kind, "others": limit - 1, "skipped": [*skip_models]}
-    asked |= {"worker": worker[:128], "lease": _lease()}
+    one attempt counted, each with a lease and a fence of its own. Where `takers` processes share the work, no more than
+    its share of what waits. A job that must run alone comes alone; so does one that happens to, and an emergency that
+    is to be prepared."""
+    asked: dict[str, Any] = {"kind": kind, "others": limit - 1, "takers": takers, "skipped": [*skip_models]}
+    asked |= {"worker": worker[:128], "lease": _lease(), "emergency": PRIORITY[Study.Urgency.EMERGENCY]}
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, asked)
         claimed = [job_id for (job_id,) in cursor.fetchall()]
@@ -121,7 +129,7 @@ def leases_held(jobs: Sequence[Job]) -> Iterator[None]:
     thread = threading.Thread(target=_renew, args=(fences, done), name="leases", daemon=True)
     thread.start()
     try:
-        with bound_contextvars(job_id=" ".join(str(job.pk) for job in jobs)):
+        with bound_contextvars(job_id=_names(jobs)):
             yield
     finally:
         done.set()
@@ -147,17 +155,35 @@ def leases_renew(fences: Collection[int | None]) -> None:
 # --- outcomes, each guarded by the fence
 
 
-def jobs_finish(*jobs: Job, timings_ms: Mapping[str, float] | None = None) -> None:
-    """running → succeeded, all of them or none, in the caller's transaction. Raises StaleFenceError, and the caller's
-    rows go with it."""
-    timings = {name: round(value, 1) for name, value in (timings_ms or {}).items()}
-    _leave(jobs, state=Job.State.SUCCEEDED, timings_ms=timings, error_code="")
+# Found by key; of fences there is no index.
+_FINISH = f"""
+UPDATE {_JOBS} job SET
+  state = 'succeeded', timings_ms = done.timings_ms, error_code = '', lease_until = NULL,
+  finished_at = statement_timestamp()
+FROM jsonb_to_recordset(%s) AS done(id uuid, fence bigint, timings_ms jsonb)
+WHERE job.id = done.id AND job.fence = done.fence AND job.state = 'running'
+"""  # noqa: S608  the table's own name
+
+
+def jobs_finish(*jobs: Job) -> None:
+    """running → succeeded, all of them or none, with their `timings_ms`, in the caller's transaction. Raises
+    StaleFenceError, and the caller's rows go with it."""
+    done = [
+        {"id": str(job.pk), "fence": job.fence, "timings_ms": {k: round(v, 1) for k, v in job.timings_ms.items()}}
+        for job in jobs
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_FINISH, [json.dumps(done)])
+        if cursor.rowcount != len(jobs):
+            raise StaleFenceError(_names(jobs))
 
 
 def job_fail(job: Job, code: str) -> None:
     """running → failed for good; only staff can ask again. Raises StaleFenceError."""
     with transaction.atomic():
-        _leave([job], state=Job.State.FAILED, error_code=code)
+        failed = _held([job]).filter(pk=job.pk)
+        if failed.update(state=Job.State.FAILED, error_code=code, lease_until=None, finished_at=Now()) != 1:
+            raise StaleFenceError(_names([job]))
         jobs_record(job, outcome=code)
     log.error("%s job %s failed: %s", job.kind, job.pk, code)
 
@@ -168,10 +194,8 @@ def jobs_record(*jobs: Job, outcome: str = "ok") -> None:
     audit_work(verb=jobs[0].kind, targets=films, outcome=outcome)
 
 
-def _leave(jobs: Sequence[Job], **values: Any) -> None:
-    held = _held(jobs).filter(pk__in=[job.pk for job in jobs])  # found by key; of fences there is no index
-    if held.update(lease_until=None, finished_at=Now(), **values) != len(jobs):
-        raise StaleFenceError(" ".join(str(job.pk) for job in jobs))
+def _names(jobs: Sequence[Job]) -> str:
+    return " ".join(str(job.pk) for job in jobs)
 
 
 def stale_write_refused(job: Job) -> None:
@@ -209,10 +233,10 @@ def jobs_return(jobs: Sequence[Job], *, code: str) -> None:
 def running_return(running: QuerySet[Job], *, code: str) -> int:
     """Take running jobs back, in the caller's transaction; how many are queued again.
 
-    Films of a shared infer batch do not pay for their neighbour: they come back to run alone, the attempt not
+    Films of a shared batch do not pay for their neighbour: they come back to run alone, the attempt not
     counted. A job that ran alone fails with `code` once its attempts are used up.
     """
-    shared = running.filter(kind=Job.Kind.INFER, solo=False)
+    shared = running.filter(solo=False)
     again = shared.update(attempt=F("attempt") - 1, **(_QUEUED_AGAIN | {"solo": True}))
     for job in running.filter(attempt__gte=MAX_ATTEMPTS).select_related("radiograph__study", "radiograph__clinic"):
         job_fail(job, code)
@@ -286,18 +310,12 @@ def _staff_move(user: User, job: Job, changes: dict[str, Any], *, verb: str, ref
 # --- hints
 
 
-def hint_publish(kind: str, count: int = 1) -> bool:
-    """Wake a worker of this kind, best effort and after the commit. False when Redis could not be told in time."""
-    return _publish(kind, lambda channel: count)
+def hint_publish(kind: str, count: int = 1, *, enough: int | None = None) -> bool:
+    """Wake workers of this kind, best effort and after the commit. False when Redis could not be told in time.
 
-
-def hints_top_up(kind: str, count: int) -> bool:
-    """As `hint_publish`, but only as many as are missing to `count` lying in Redis: hints do not pile up while nobody
-    listens. They do not expire either, for that would go by the clock of the computer that reads them."""
-    return _publish(kind, lambda channel: count - _hints_lying(channel, kind))
-
-
-def _publish(kind: str, count: Callable[[Any], int]) -> bool:
+    Where `enough` hints lie in Redis no further one is added: whoever takes one looks for all that waits, so they need
+    not pile up. They do not expire, for that would go by the clock of the computer that reads them.
+    """
     options = {
         **current_app.conf.broker_transport_options,
         "socket_timeout": HINT_SECONDS,
@@ -307,7 +325,8 @@ def _publish(kind: str, count: Callable[[Any], int]) -> bool:
     try:
         # Connections are kept, each for one publisher at a time: opening one costs more than the hint.
         with producers[current_app.connection(transport_options=options)].acquire(block=True) as producer:
-            for _ in range(count(producer.channel)):
+            room = count if enough is None else enough - _hints_lying(producer.channel, kind)
+            for _ in range(min(count, room)):
                 # How long a task may take is the worker's to say: Celery would send the limits that this process knows.
                 current_app.send_task(
                     f"diagnosis.{kind}", producer=producer, retry=False, time_limit=None, soft_time_limit=None

@@ -28,7 +28,7 @@ from diagnosis.models import Job, ModelVersion, Radiograph, UploadKey, Worker
 from diagnosis.services.alerts import alert_mails_send, alerts_escalate
 from diagnosis.services.drift import drift_keep_measured
 from diagnosis.services.presence import worker_seen, workers_forget
-from diagnosis.services.queue import DATABASE_AWAY, PRIORITY, hints_top_up, running_return
+from diagnosis.services.queue import DATABASE_AWAY, PRIORITY, hint_publish, running_return
 from diagnosis.services.reading import readings_replace, readings_silence
 from patients.emergency import break_glass_mails_send
 from patients.locks import lock_try
@@ -98,7 +98,7 @@ def sweep(*, every: float = 0) -> Swept | None:
     for tidy_up in settings.SWEPT_AS_WELL:
         import_string(tidy_up)()
     for kind, count in waiting.items():
-        hints_top_up(kind, count)
+        hint_publish(kind, count, enough=count)
     audit_keep_sealed()
     break_glass_mails_send()
     alert_mails_send()
@@ -142,7 +142,7 @@ def _missing_queue() -> int:
 
 
 def _waiting() -> dict[str, int]:
-    """How many hints each kind needs: a prepare task takes one film, an infer task takes all there are."""
+    """How many hints each kind needs. A task takes all there is to do; films are prepared by several at once."""
     grace = timedelta(seconds=settings.SWEEP_SECONDS)
     old = Job.objects.filter(state=Job.State.QUEUED, queued_at__lt=Now() - grace)
     counts = dict(old.order_by().values_list("kind").annotate(Count("pk")))

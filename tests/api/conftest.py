@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from diagnosis.models import Job
-from diagnosis.services.prepare import film_prepare
+from diagnosis.services.prepare import films_prepare
 from diagnosis.services.queue import jobs_claim
 
 
@@ -18,6 +18,6 @@ def prepare_all(db: None) -> Callable[[], None]:
     def run() -> None:
         for _ in range(Job.objects.filter(kind="prepare", state="queued").count()):
             (job,) = jobs_claim(kind="prepare", limit=1, worker="test")
-            film_prepare(job)
+            films_prepare([job])
 
     return run

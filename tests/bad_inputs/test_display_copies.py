@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from diagnosis.models import Prediction, Radiograph
-from diagnosis.services.prepare import film_prepare
+from diagnosis.services.prepare import films_prepare
 from diagnosis.services.queue import jobs_claim
 from tests import factories
 from tests.access.table import API as API_TABLE
@@ -84,7 +84,7 @@ def prepared(api_for, john):
         sent = api_for("operator").post("/api/v1/studies/", body, format="multipart", headers={"Idempotency-Key": name})
         assert sent.status_code == 201, sent.content
         (job,) = jobs_claim(kind="prepare", limit=1, worker="test")
-        film_prepare(job)
+        films_prepare([job])
         return Radiograph.objects.get(pk=sent.json()["radiograph"])
 
     return make

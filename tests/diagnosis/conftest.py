@@ -40,15 +40,12 @@ def hints(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
     if request.node.get_closest_marker("workers"):
         return sent
 
-    def publish(kind: str, count: int = 1) -> bool:
+    def publish(kind: str, count: int = 1, *, enough: int | None = None) -> bool:
         sent.extend([str(kind)] * count)
         return True
 
-    for module in ("intake", "models"):
+    for module in ("intake", "models", "queue", "recovery"):  # prepare calls it in queue
         monkeypatch.setattr(f"diagnosis.services.{module}.hint_publish", publish)
-    monkeypatch.setattr("diagnosis.services.recovery.hints_top_up", publish)
-    for name in ("hint_publish", "hints_top_up"):  # queue and prepare call them there
-        monkeypatch.setattr(f"diagnosis.services.queue.{name}", publish)
     return sent
 
 

@@ -83,7 +83,7 @@ def test_f3_a_web_worker_that_dies_between_commit_and_hint_loses_no_film(
     for seed in range(10):
         connection.close()
         if (child := os.fork()) == 0:
-            monkeypatch.setattr(intake, "hint_publish", lambda kind: os._exit(9))
+            monkeypatch.setattr(intake, "hint_publish", lambda kind, **options: os._exit(9))
             try:
                 take_in(data=small_film(uuid.UUID(int=seed + 1)))
             finally:

@@ -220,7 +220,7 @@ def test_a_database_that_is_away_is_said_so(send, monkeypatch):
 
 
 def test_a_film_is_kept_though_no_worker_could_be_told(send, monkeypatch):
-    monkeypatch.setattr(intake, "hint_publish", lambda kind: False)
+    monkeypatch.setattr(intake, "hint_publish", lambda kind, **options: False)
     result = send()
     assert result.created
     assert [warning["code"] for warning in result.warnings][-1] == "processing_delayed"

@@ -74,7 +74,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(["prepare", "infer"]), limit=st.integers(min_value=1, max_value=4))
     def claim(self, kind: str, limit: int) -> None:
         """A hint, the first or a repeated one: it takes what waits, or nothing."""
-        jobs = queue.jobs_claim(kind=kind, limit=limit if kind == "infer" else 1, worker="model")
+        jobs = queue.jobs_claim(kind=kind, limit=limit, worker="model")
         for job in jobs:
             assert job.fence > self.fence, "every claim draws a higher fence"
             self.fence = job.fence
@@ -118,7 +118,7 @@ class JobMachine(RuleBasedStateMachine):
     def sweep(self) -> None:
         expired = Job.objects.filter(state="running", lease_until__lt=Now())
         for job in expired:
-            if job.solo or job.kind == "prepare":
+            if job.solo:
                 self.lonely_deaths[job.pk] += 1
         assert recovery.sweep() is not None
 
@@ -128,7 +128,7 @@ class JobMachine(RuleBasedStateMachine):
         """Something threw that may be the film's fault."""
         with self._late_writes_change_nothing(number) as jobs:
             for job in Job.objects.filter(fence__in=[job.fence for job in jobs], state="running"):
-                if job.solo or job.kind == "prepare":
+                if job.solo:
                     self.lonely_deaths[job.pk] += 1
             queue.jobs_return(jobs, code="processing_failed")
 
@@ -236,17 +236,16 @@ class JobMachine(RuleBasedStateMachine):
         if jobs[0].kind == "infer":
             infer._write_back(self._answers(jobs), self.world.predictor, {"predict": 1.0})
             return
-        try:
-            self._write(jobs)
-        except queue.StaleFenceError:
-            queue.stale_write_refused(jobs[0])
+        prepare._write_back(self._found(jobs))
 
     def _write(self, jobs: list[Job]) -> None:
         if jobs[0].kind == "infer":
             infer._results_store(self._answers(jobs), self.world.predictor, {})
         else:
-            (job,) = jobs
-            prepare._commit(job, prepare._Prepared(model=job.model_version))
+            prepare._commit(self._found(jobs))
+
+    def _found(self, jobs: list[Job]) -> list[prepare.Answer]:
+        return [(job, prepare._Prepared(model=job.model_version)) for job in jobs]
 
     def _answers(self, jobs: list[Job]) -> list[infer.Answer]:
         return [(job, self._outcome(job)) for job in jobs]

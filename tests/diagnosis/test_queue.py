@@ -93,6 +93,27 @@ def test_a_job_that_must_run_alone_waits_while_others_batch(job_of):
     assert [job.solo for job in claim("infer", limit=8)] == [False, False]
 
 
+def test_an_emergency_is_prepared_alone(job_of):
+    emergency = job_of(priority=0)
+    job_of(), job_of()
+    assert claim(limit=8) == [emergency]
+    assert len(claim(limit=8)) == 2
+
+
+@pytest.mark.parametrize(("waiting", "taken"), [(0, 0), (1, 1), (2, 1), (3, 2), (6, 3), (7, 4), (20, 4)])
+def test_of_what_waits_a_process_takes_its_share(job_of, waiting, taken):
+    for _ in range(waiting):
+        job_of()
+    assert len(claim(limit=4, takers=2)) == taken
+
+
+def test_films_for_which_no_model_was_asked_share_a_batch_as_well(job_of):
+    factories.model_version_make()
+    for _ in range(3):
+        job_of(model_version=None)
+    assert len(claim(limit=8)) == 3
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_never_get_the_same_job(job_of):
     for _ in range(20):
@@ -140,7 +161,8 @@ def test_only_the_holder_of_the_fence_can_finish(job_of):
     (holder,) = claim()
     with pytest.raises(StaleFenceError):
         jobs_finish(late)
-    jobs_finish(holder, timings_ms={"decode": 12.345})
+    holder.timings_ms = {"decode": 12.345}
+    jobs_finish(holder)
     holder.refresh_from_db()
     assert (holder.state, holder.lease_until, holder.timings_ms) == ("succeeded", None, {"decode": 12.3})
 
@@ -331,9 +353,9 @@ def test_a_hint_leaves_the_time_limits_to_the_worker_that_takes_it(empty_queues)
 
 @pytest.mark.workers
 def test_hints_are_topped_up_to_what_waits_and_never_pile_up(empty_queues):
-    assert queue.hints_top_up("infer", 2)  # Redis keeps no empty queue
-    assert queue.hints_top_up("infer", 5)
-    assert queue.hints_top_up("infer", 3)
+    assert queue.hint_publish("infer", 2, enough=2)  # Redis keeps no empty queue
+    assert queue.hint_publish("infer", 5, enough=5)
+    assert queue.hint_publish("infer", 3, enough=3)
     assert sent_to("infer") == ["diagnosis.infer"] * 5
 
 
@@ -341,4 +363,4 @@ def test_hints_are_topped_up_to_what_waits_and_never_pile_up(empty_queues):
 def test_a_broker_that_is_away_is_no_error(monkeypatch):
     monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
     assert not queue.hint_publish("prepare")
-    assert not queue.hints_top_up("prepare", 3)
+    assert not queue.hint_publish("prepare", 3, enough=3)

@@ -36,7 +36,7 @@ def job_of(patient: Any) -> Any:
 
 
 def test_a_job_whose_worker_died_is_queued_again(job_of):
-    job = job_of(state="running", lease_until=timezone.now() - AGO)
+    job = job_of(state="running", solo=True, lease_until=timezone.now() - AGO)
     assert sweep().taken_back == 1
     job.refresh_from_db()
     assert (job.state, job.attempt, job.lease_until) == ("queued", 1, None)
@@ -49,7 +49,7 @@ def test_a_job_with_a_valid_lease_is_left_alone(job_of):
 
 
 def test_the_third_death_is_the_last(job_of):
-    job = job_of(state="running", attempt=3, lease_until=timezone.now() - AGO)
+    job = job_of(state="running", solo=True, attempt=3, lease_until=timezone.now() - AGO)
     sweep()
     job.refresh_from_db()
     assert (job.state, job.error_code) == ("failed", "worker_lost")

@@ -23,7 +23,7 @@ class Naive(AppConfig):
         from diagnosis.api import views
         from diagnosis.services import intake
 
-        intake.hint_publish = lambda kind: True
+        intake.hint_publish = lambda kind, **options: True
         views.study_create = then_delay(views.study_create)
 
 
@@ -51,12 +51,12 @@ def read(radiograph_id: str) -> None:
     job = Job.objects.select_related("radiograph__study__patient", "radiograph__clinic", "model_version").get(
         radiograph_id=radiograph_id
     )
-    prepared = prepare._prepare(job)
+    prepared = prepare._prepare(job, permitted=True, shadows=[])
     predictor = infer.predictor_for(job.model_version)
     film = storage.input_read(job.radiograph.sha256, predictor.card.preprocessing.id)
     [outcome], _ = infer.films_predict(predictor, [film])
     with transaction.atomic():
-        prepare._film_move(job.radiograph, prepared)
+        prepare._films_move([(job, prepared)])
         row = Job.objects.filter(pk=job.pk)
         row.update(state="running", attempt=1, fence=0, lease_until=Now())
         row.update(state="succeeded", lease_until=None)
