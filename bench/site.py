@@ -57,7 +57,7 @@ class Seen:
 def measure(options: Any) -> Found:
     """The model that ships, then the paper's network, or those that are named. Needs a free port or two and three
     copies of the network in memory."""
-    singles, rounds, load = (6, 2, 12) if options.quick else (25, 4, 40)
+    singles, rounds, load = (6, 2, 12) if options.quick else (25, 3, 120)
     chosen = options.networks or (SHIPPED, "densenet169")[: 1 if options.quick else None]
     drawn, words = pictures()
     films = Encoded(drawn)

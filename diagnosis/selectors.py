@@ -21,7 +21,6 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Value,
-    prefetch_related_objects,
 )
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -117,13 +116,14 @@ def studies_read(user: User) -> QuerySet[Study]:
     return _studies(user, radiographs_read(user))
 
 
-def study_sent(user: User, film: Radiograph, *, came_with_it: bool) -> Study:
-    """As `study_read`, of each film its jobs and nothing else, as an upload is answered. Of a study that `came_with_it`
-    all is known: whoever sends a film sees its patient, and there is no other film and no report yet."""
-    jobs = Prefetch("jobs", Job.objects.visible_to(user).order_by("created_at", "id"))
-    if not came_with_it:
+def study_sent(user: User, film: Radiograph, *, only_job: Job | None) -> Study:
+    """As `study_read`, of each film its jobs and nothing else, as an upload is answered. Of a study that came with its
+    film and `only_job` all is known: whoever sends a film sees its patient, and there is no other film and no report
+    yet."""
+    if only_job is None:
+        jobs = Prefetch("jobs", Job.objects.visible_to(user).order_by("created_at", "id"))
         return _studies(user, Radiograph.objects.visible_to(user).prefetch_related(jobs)).get(pk=film.study_id)
-    prefetch_related_objects([film], jobs)
+    vars(film)["_prefetched_objects_cache"] = {"jobs": [only_job]}
     vars(film.study).update(films=[film], patient_visible=True, report_status="unread", report_id=None)
     return film.study
 

@@ -69,7 +69,7 @@ def _idempotency_key(request: Request) -> str:
 
 def sent(request: Request, result: IntakeResult) -> Response:
     """201 where a film was added; 200 where the same request or the same bytes had been there before."""
-    study = selectors.study_sent(request.user, result.radiograph, came_with_it=result.study_created)
+    study = selectors.study_sent(request.user, result.radiograph, only_job=result.only_job)
     study.radiograph, study.warnings = result.radiograph.pk, result.warnings
     study.code = "duplicate_of" if result.duplicate else ""
     study.message = error_sentence(study.code, date=_day(result)) if study.code else ""

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -63,14 +64,14 @@ class Upload(Protocol):
 @dataclass(frozen=True)
 class IntakeResult:
     """What became of an upload. `created` is False for a replay of the same request and for bytes that were there;
-    `study_created` says that the film's study came with it.
+    `only_job` is the film's, where its study came with it and so has no other.
 
     `warnings` are `{code, message}`, with `processing_delayed` when no worker could be told.
     """
 
     radiograph: Radiograph
     created: bool
-    study_created: bool = False
+    only_job: Job | None = None
     replayed: bool = False
     duplicate: bool = False
     warnings: list[dict[str, str]] = field(default_factory=list)
@@ -232,7 +233,7 @@ def _film_commit(film: _Film) -> IntakeResult:
             if film.key and (known := _known_request(film)):
                 return _result(known, replayed=True)
             known = _known_bytes(film)
-            radiograph = known or _film_add(film)
+            radiograph, job = (known, None) if known else _film_add(film)
             if film.key:
                 UploadKey.objects.create(
                     user=film.user,
@@ -247,10 +248,12 @@ def _film_commit(film: _Film) -> IntakeResult:
         if constraint not in _RACES:
             raise
         raise ApplicationError(_RACES[constraint]) from error
-    return _result(radiograph, duplicate=True) if known else _result(radiograph, created=True, study_created=first)
+    if known:
+        return _result(known, duplicate=True)
+    return _result(radiograph, created=True, only_job=job if first else None)
 
 
-def _result(radiograph: Radiograph, *, created: bool = False, **how: bool) -> IntakeResult:
+def _result(radiograph: Radiograph, *, created: bool = False, **how: Any) -> IntakeResult:
     return IntakeResult(radiograph, created=created, warnings=list(radiograph.warnings), **how)
 
 
@@ -282,7 +285,7 @@ def _known_bytes(film: _Film) -> Radiograph | None:
     return own
 
 
-def _film_add(film: _Film) -> Radiograph:
+def _film_add(film: _Film) -> tuple[Radiograph, Job]:
     study, upload, facts = film.study, film.upload, film.facts
     _refuse_conflicts(study, facts)
     lock_wait(f"bytes {upload.sha256}")  # whoever removes expired files with the same bytes waits, or is done
@@ -305,19 +308,19 @@ def _film_add(film: _Film) -> Radiograph:
         study_instance_uid=facts.study_instance_uid,
         warnings=[asdict(warning) for warning in facts.warnings],
     )
-    Job.objects.create(
+    job = Job.objects.create(
         radiograph=radiograph,
         kind=Job.Kind.PREPARE,
         # The model whose input is prepared: none where the patient does not agree to AI assistance.
-        model_version=_active_model() if film.for_model else None,
+        model_version_id=_active_model() if film.for_model else None,
         priority=PRIORITY[study.urgency],
     )
     reading_open(radiograph, first=first)
-    return radiograph
+    return radiograph, job
 
 
-def _active_model() -> ModelVersion | None:
-    return ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).defer("card").first()
+def _active_model() -> UUID | None:
+    return ModelVersion.objects.filter(status=ModelVersion.Status.ACTIVE).values_list("pk", flat=True).first()
 
 
 def _refuse_conflicts(study: Study, facts: HeaderFacts) -> None:

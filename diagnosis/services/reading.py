@@ -6,9 +6,10 @@ import: Django, `diagnosis.models`, `diagnosis.triage`, `patients`. Goes to: `in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from functools import cache
+from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -59,7 +60,7 @@ def reading_open(film: Radiograph, *, first: bool) -> None:
     study = film.study
     if first:
         reading = Reading(study=study, clinic=study.clinic, received_at=film.created_at)
-        _stand(reading, study, [], answered=False, head_start=_head_start)
+        _stand(reading, study, [], answered=False)
         reading.save(force_insert=True)
         return
     fresh = {"clinic": study.clinic, "received_at": film.created_at, "stands_at": film.created_at, "urgency": 0.0}
@@ -116,24 +117,16 @@ def _place(readings: Sequence[Reading]) -> None:
     predictions = with_version(Prediction.objects.filter(radiograph__in=study_of, shadow=False))
     for prediction in predictions.prefetch_related("findings").order_by("-created_at", "-id"):
         by_film[study_of[prediction.radiograph_id]][prediction.radiograph_id].append(prediction)
-    head_start = cache(_head_start)
     for reading in readings:
         shown = [triage.foremost(found) for found in by_film[reading.study_id].values()]
         answers = [prediction for prediction in shown if prediction is not None]
         answered = len(answers) == len(shown)
-        _stand(reading, studies[reading.study_id], answers, answered=answered, head_start=head_start)
+        _stand(reading, studies[reading.study_id], answers, answered=answered)
     # All are there already: this is the one statement by which Django changes many rows, each in its own way.
     Reading.objects.bulk_create(readings, update_conflicts=True, unique_fields=["id"], update_fields=_PLACE)
 
 
-def _stand(
-    reading: Reading,
-    study: Study,
-    answers: list[Prediction],
-    *,
-    answered: bool,
-    head_start: Callable[[Clinic], timedelta],
-) -> None:
+def _stand(reading: Reading, study: Study, answers: list[Prediction], *, answered: bool) -> None:
     speaking = (each.model_version for each in answers if each.model_version.status == ModelVersion.Status.ACTIVE)
     reading.placed_by = next(speaking, None)
     # Where films are read first, neither the place nor its reason may give the model's answer away.
@@ -141,15 +134,27 @@ def _stand(
     urgency = triage.urgency_of(study.urgency, heard, answered=answered)
     reading.urgency, reading.emergency, reading.critical = urgency.value, urgency.emergency, urgency.critical
     reading.finding, reading.labels, reading.answered = urgency.finding, list(urgency.labels), urgency.answered
-    most = head_start(study.clinic) if urgency.value else timedelta(0)
+    most = _head_start(study.clinic) if urgency.value else timedelta(0)
     reading.stands_at = triage.stands_at(reading.received_at, urgency.value, most)
 
 
 def _head_start(clinic: Clinic) -> timedelta:
-    read = Reading.objects.filter(clinic=clinic, closed_at__isnull=False, study__merged_into=None)
+    return triage.head_start_at_most(_waits(clinic.pk, _minute()), timedelta(minutes=clinic.max_wait_minutes))
+
+
+@lru_cache(maxsize=1024)
+def _waits(clinic_id: UUID, minute: int) -> timedelta | None:
+    """What the latest studies that were read waited on average: it changes slowly, and a process asks once a minute."""
+    read = Reading.objects.filter(clinic=clinic_id, closed_at__isnull=False, study__merged_into=None)
     closed = read.order_by("-closed_at")[: triage.LATELY]
-    waits = closed.annotate(wait=F("closed_at") - F("received_at")).aggregate(mean=Avg("wait"))["mean"]
-    return triage.head_start_at_most(waits, timedelta(minutes=clinic.max_wait_minutes))
+    waits: timedelta | None = closed.annotate(wait=F("closed_at") - F("received_at")).aggregate(mean=Avg("wait"))[
+        "mean"
+    ]
+    return waits
+
+
+def _minute() -> int:
+    return int(time.monotonic() // 60)
 
 
 # --- claims: by the database's clock, one after the other on the row

@@ -48,7 +48,7 @@ def test_what_an_upload_is_answered_with_costs_four_queries(one_request, patient
     film, *_ = (make.predicted_film_make(study).radiograph for _ in range(3))
     operator = user_for("operator")
     with django_assert_num_queries(4):
-        sent = selectors.study_sent(operator, film, came_with_it=False)
+        sent = selectors.study_sent(operator, film, only_job=None)
         assert [len(film.jobs.all()) for film in sent.films] == [2, 2, 2]
         assert (sent.report_status, sent.patient_visible) == ("unread", True)
 
@@ -56,10 +56,11 @@ def test_what_an_upload_is_answered_with_costs_four_queries(one_request, patient
 def test_a_study_that_came_with_its_film_is_described_as_one_that_is_looked_up(
     one_request, patient, user_for, django_assert_num_queries
 ):
-    film, operator = make.predicted_film_make(make.study_make(patient)).radiograph, user_for("operator")
-    looked_up = selectors.study_sent(operator, film, came_with_it=False)
-    with django_assert_num_queries(1):
-        known = selectors.study_sent(operator, film, came_with_it=True)
+    film, operator = make.radiograph_make(make.study_make(patient)), user_for("operator")
+    job = make.job_make(film, "prepare")
+    looked_up = selectors.study_sent(operator, film, only_job=None)
+    with django_assert_num_queries(0):
+        known = selectors.study_sent(operator, film, only_job=job)
     assert known == looked_up
     assert [list(each.jobs.all()) for each in known.films] == [list(each.jobs.all()) for each in looked_up.films]
     for said in ("patient_visible", "report_status", "report_id", "indication", "clinic_id", "merged_into_id"):
