@@ -1,9 +1,9 @@
 """The prepare stage: the only place where the bytes of a film are fully parsed.
 
-Stored original → display image, reading copy and model inputs on disk → one transaction: job done, film ready or
-rejected, Job(infer) queued, and one more for each version on trial. May import: Django, `diagnosis.models`,
-`.storage`, `.services.queue`, Keras-free modules of `mlcore`. Runs in a child process with time and memory limits; the
-committed Job(infer) hands over to `diagnosis.services.infer`.
+Stored original → display image, reading copy and model inputs on disk → one transaction for all films of a claim: job
+done, film ready or rejected, Job(infer) queued, and one more for each version on trial. May import: Django,
+`diagnosis.models`, `.storage`, `.services`, Keras-free modules of `mlcore`. Runs in a child process with time and memory
+limits; the committed Job(infer) hands over to `diagnosis.services.infer`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from patients.errors import ApplicationError, error_sentence
 
 log = logging.getLogger("diagnosis.prepare")
 
-#: How many films are claimed and written back at once: the statements around a film cost as much as decoding it. Fewer
+#: How many films are claimed and written back at once: the statements around one film cost as much as decoding it. Fewer
 #: where less waits, so that each process has something to do.
 BATCH = 4
 #: A task begins no further films after so long; its time limit is far beyond.
@@ -53,8 +53,8 @@ _INFRASTRUCTURE = (*queue.DATABASE_AWAY, InfrastructureError, ModelIntegrityErro
 
 @dataclass
 class _Prepared:
-    """What the stage found out; `code` is empty for a film that can be used, `model` is the one that may
-    read it, None where there is none or the patient does not agree."""
+    """What the stage found out of one film; `code` is empty for one that can be used, `model` is the one that may read
+    it, None where there is none or the patient does not agree."""
 
     model: ModelVersion | None = None
     code: str = ""
