@@ -2,8 +2,8 @@
 
 Stored original → display image, reading copy and model inputs on disk → one transaction for all films of a claim: job
 done, film ready or rejected, Job(infer) queued, and one more for each version on trial. May import: Django,
-`diagnosis.models`, `.storage`, `.services`, Keras-free modules of `mlcore`. Runs in a child process with time and memory
-limits; the committed Job(infer) hands over to `diagnosis.services.infer`.
+`diagnosis.models`, `.storage`, `.services`, Keras-free modules of `mlcore`. Runs in a child process with time and
+memory limits; the committed Job(infer) hands over to `diagnosis.services.infer`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from patients.errors import ApplicationError, error_sentence
 
 log = logging.getLogger("diagnosis.prepare")
 
-#: How many films are claimed and written back at once: the statements around one film cost as much as decoding it. Fewer
-#: where less waits, so that each process has something to do.
+#: How many films are claimed and written back at once: the statements around one film cost as much as decoding it.
+#: Fewer where less waits, so that each process has something to do.
 BATCH = 4
 #: A task begins no further films after so long; its time limit is far beyond.
 SHIFT_SECONDS = 1.0

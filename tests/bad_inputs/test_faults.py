@@ -130,7 +130,7 @@ def test_a_fault_of_ours_is_said_and_nothing_is_kept(fault, way, browser, patien
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("way", [API, PAGE])
 def test_without_redis_a_film_is_saved_and_said_to_be_late(way, browser, patient, settings, monkeypatch):
-    monkeypatch.setattr("diagnosis.services.queue.current_app.send_task", raises(ConnectionRefusedError()))
+    monkeypatch.setattr("diagnosis.services.queue.current_app.connection", raises(ConnectionRefusedError()))
     answer = send(way, browser, patient)
     if way == API:
         assert answer.status_code == 201
