@@ -195,7 +195,7 @@ class _Judge:
         self.count["wrong_patient"] += sum(not self._is_of(entry, result) for result in results)
         failed = [job for job in jobs if job.state == "failed"]
         if row.sha256 in self.damaged:
-            self._damage(row, failed, results)
+            self._damage(entry, row, failed, results)
         elif entry.film.poison:
             self._poison(failed, results)
         elif failed or row.state == "rejected":
@@ -218,10 +218,12 @@ class _Judge:
         self.attempts += dead
         self.count["poison_alive"] += bool(results) or dead != [MAX_ATTEMPTS]
 
-    def _damage(self, row: Row, failed: list[JobRow], results: list[Result]) -> None:
-        """The worker found it before it read the film, or had read the film in time and the check of the store did."""
+    def _damage(self, entry: Entry, row: Row, failed: list[JobRow], results: list[Result]) -> None:
+        """The worker found it before it read the film, or had read the film in time and the check of the store did. A
+        poison film that was read in time has no result to show: it killed whoever read it, to the last attempt."""
         by_worker = any(job.error_code == "image_integrity" for job in failed)
         by_check = row.sha256 in self.evidence.reported
         self.count["found_by_worker"] += by_worker
         self.count["found_by_check"] += by_check
-        self.count["damage_missed"] += not by_check or not (by_worker or results)
+        killed = bool(entry.film.poison) and any(job.attempt == MAX_ATTEMPTS and job.error_code for job in failed)
+        self.count["damage_missed"] += not by_check or not (by_worker or results or killed)

@@ -51,6 +51,16 @@ def test_films_that_all_came_through_break_no_promise():
     assert found["delay_longest"] == 3.0
 
 
+@pytest.mark.parametrize(("attempt", "missed"), [(3, 0), (2, 1)])
+def test_damage_after_a_poison_film_was_read_is_found_by_the_check_of_the_store(attempt, missed):
+    ledger, evidence = world()
+    poison = ledger[5]
+    evidence.jobs[-2] = JobRow(*poison.films, "prepare", "failed", attempt, "worker_lost")
+    evidence.reported.add(poison.sha256)
+    found = verdict(ledger, evidence, {ledger[4].sha256, poison.sha256}, oracle)
+    assert found["damage_missed"] == missed
+
+
 def test_a_poison_film_that_was_damaged_first_counts_as_damaged():
     ledger, evidence = world()
     poison = ledger[5]
